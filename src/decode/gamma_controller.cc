@@ -1,0 +1,164 @@
+#include "decode/gamma_controller.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace quantspec {
+namespace {
+
+constexpr size_t kChanges = 256;
+constexpr int kPlainFirst = 2;  // plain steps before anything else
+constexpr double kHysteresis = 1.01;
+constexpr double kLeavePlain = 1.02;  // hysteresis of leaving plain decoding
+constexpr double kDoubtful = 0.85;    // byte ratio above which drafting hardly pays
+constexpr int kDoubtfulWait = 32;     // rounds before the first probe then
+constexpr int kProbeGap = 4;          // rounds from one probe to the next at first,
+constexpr int kProbeGapMost = 20;     // and after many that changed nothing
+constexpr double kNews = 1.03;        // a gain that makes probes frequent again
+constexpr double kWorthTrying = 1.005;
+constexpr double kFreeLoss = 1.25;    // budget: plain steps,
+constexpr double kLossShare = 0.005;  // and share of the time spent
+
+}  // namespace
+
+GammaController::GammaController() { changes_.reserve(kChanges); }
+
+void GammaController::Start(const CostPrior& prior) {
+  prior_ratio_ = prior.draft_over_target > 0 ? std::clamp(prior.draft_over_target, 0.1, 1.5) : 0.6;
+  costs_ = CostModel(prior_ratio_);
+  acceptance_ = {};
+  tokens_ = acceptance_.Expected();
+  round_ = 0;
+  last_probe_ = 0;
+  probe_gap_ = kProbeGap;
+  current_ = 0;
+  used_ = -1;
+  probing_ = false;
+  elapsed_s_ = 0;
+  lost_s_ = 0;
+  changes_.clear();
+  next_change_ = 0;
+}
+
+double GammaController::Rate(int gamma) const {
+  return tokens_[static_cast<size_t>(gamma)] / std::max(1e-12, costs_.Round(gamma));
+}
+
+int GammaController::Best() const {
+  // Far beyond what was tried, costs are guesses.
+  const int limit = costs_.draft_known() ? std::min(kMaxGamma, 2 * costs_.tried() + 1) : 0;
+  int best = 0;
+  for (int gamma = 1; gamma <= limit; ++gamma) {
+    if (Rate(gamma) > Rate(best)) best = gamma;
+  }
+  return best;
+}
+
+int GammaController::Probe() const {
+  int first = 0;
+  int last = std::min(kMaxGamma, std::max(2 * current_, costs_.tried()));
+  if (!costs_.draft_known()) {
+    if (prior_ratio_ > kDoubtful && round_ < kDoubtfulWait) return -1;
+    first = last = prior_ratio_ > 0.7 ? 2 : 3;
+  } else if (round_ - last_probe_ < probe_gap_) {
+    return -1;
+  }
+  const AcceptanceModel::Tokens optimistic = acceptance_.Optimistic(round_);
+  const double rate = Rate(current_);
+  const double budget = kFreeLoss * costs_.Verify(1) + kLossShare * elapsed_s_ - lost_s_;
+  int choice = -1;
+  double best_gain = kWorthTrying;
+  for (int gamma = first; gamma <= last; ++gamma) {
+    if (gamma == current_) continue;
+    const double hope =
+        optimistic[static_cast<size_t>(gamma)] / costs_.OptimisticRound(gamma, round_);
+    const double loss = costs_.Round(gamma) - tokens_[static_cast<size_t>(gamma)] / rate;
+    // A plain step is what the budget is measured against, so it is always allowed.
+    if (hope / rate > best_gain && (gamma == 0 || loss <= budget)) {
+      best_gain = hope / rate;
+      choice = gamma;
+    }
+  }
+  return choice;
+}
+
+int GammaController::Next() {
+  probing_ = false;
+  if (costs_.plain_samples() < kPlainFirst) {
+    Record(0, Reason::kMeasurePlain, 1.0);
+    return 0;
+  }
+  const int best = Best();
+  const double gain = Rate(best) / Rate(current_);
+  if (gain > (current_ == 0 ? kLeavePlain : kHysteresis)) {
+    if (gain > kNews) probe_gap_ = kProbeGap;
+    current_ = best;
+    Record(current_, Reason::kFaster, gain);
+    return current_;
+  }
+  const int probe = Probe();
+  if (probe >= 0) {
+    probing_ = true;
+    last_probe_ = round_;
+    probe_gap_ = std::min(kProbeGapMost, probe_gap_ + (probe_gap_ + 1) / 2);
+    Record(probe, Reason::kProbe, Rate(probe) / Rate(current_));
+    return probe;
+  }
+  Record(current_, Reason::kEndOfProbe, 1.0);
+  return current_;
+}
+
+void GammaController::Observe(std::span<const double> draft_steps_s, double verify_s,
+                              int accepted) {
+  const int drafted = static_cast<int>(draft_steps_s.size());
+  const bool known = costs_.plain_samples() >= kPlainFirst;
+  const double fair = known ? Rate(current_) : 0;
+  acceptance_.Observe(drafted, accepted, round_);
+  costs_.Observe(draft_steps_s, verify_s, round_);
+  tokens_ = acceptance_.Expected();
+  ++round_;
+  // Estimates instead of the raw times: a stall during a probe is not the probe's fault.
+  const double spent = costs_.Round(drafted);
+  elapsed_s_ += spent;
+  if (probing_ && known) lost_s_ = std::max(0.0, lost_s_ + spent - (accepted + 1) / fair);
+}
+
+void GammaController::Record(int gamma, Reason reason, double gain) {
+  if (gamma == used_) return;
+  used_ = gamma;
+  const Change change{round_, gamma, reason, gain};
+  if (changes_.size() < kChanges) {
+    changes_.push_back(change);
+  } else {
+    changes_[next_change_] = change;
+    next_change_ = (next_change_ + 1) % kChanges;
+  }
+}
+
+std::vector<GammaChange> GammaController::Changes() const {
+  std::vector<GammaChange> result;
+  result.reserve(changes_.size());
+  for (size_t i = 0; i < changes_.size(); ++i) {
+    const Change& change = changes_[(next_change_ + i) % changes_.size()];
+    char text[80];
+    switch (change.reason) {
+      case Reason::kMeasurePlain:
+        std::snprintf(text, sizeof(text), "measuring plain steps");
+        break;
+      case Reason::kProbe:
+        std::snprintf(text, sizeof(text), "probe, %.2f times the tokens/s expected", change.gain);
+        break;
+      case Reason::kEndOfProbe:
+        std::snprintf(text, sizeof(text), "probe over, this is still the fastest");
+        break;
+      case Reason::kFaster:
+        std::snprintf(text, sizeof(text), "%.2f times the tokens/s expected", change.gain);
+        break;
+    }
+    result.push_back({static_cast<int>(change.round), change.gamma, text});
+  }
+  return result;
+}
+
+}  // namespace quantspec

@@ -1,0 +1,67 @@
+// Chooses gamma while decoding: the one with the highest expected tokens/s, 0 included.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "decode/cost_model.h"
+#include "quantspec/session.h"
+
+namespace quantspec {
+
+// What the caller knows about costs before anything was measured.
+struct CostPrior {
+  // Bytes that a draft step reads over those that a plain step reads; 0 = unknown.
+  double draft_over_target = 0;
+};
+
+// Deterministic given the times it is told. It begins with plain steps, tries speculation where
+// that may pay, and from then on follows its measurements. Trying something that is not expected
+// to be best (a probe) draws on a budget of lost time: about one plain step and half a percent of
+// the time spent, so that `auto` stays beside plain decoding where speculation loses.
+class GammaController {
+ public:
+  GammaController();
+
+  void Start(const CostPrior& prior);
+  // Gamma for the next round. The round may use less of it.
+  int Next();
+  // The round that followed: the time of each draft step, of the verify pass, and the draft tokens
+  // accepted.
+  void Observe(std::span<const double> draft_steps_s, double verify_s, int accepted);
+
+  // The changes so far (the last few hundred), oldest first. Allocates; for after the loop.
+  std::vector<GammaChange> Changes() const;
+
+ private:
+  enum class Reason { kMeasurePlain, kProbe, kEndOfProbe, kFaster };
+  struct Change {
+    int64_t round;
+    int gamma;
+    Reason reason;
+    double gain;  // expected tokens/s over those of the gamma before
+  };
+
+  double Rate(int gamma) const;  // expected tokens/s
+  int Best() const;
+  int Probe() const;  // gamma worth trying in the next round, or -1
+  void Record(int gamma, Reason reason, double gain);
+
+  double prior_ratio_ = 0.5;
+  CostModel costs_;
+  AcceptanceModel acceptance_;
+  AcceptanceModel::Tokens tokens_{};  // expected, per gamma
+  int64_t round_ = 0;
+  int64_t last_probe_ = 0;
+  int probe_gap_ = 0;  // rounds from one probe to the next
+  int current_ = 0;    // the gamma believed best
+  int used_ = -1;      // the gamma of the last round
+  bool probing_ = false;
+  double elapsed_s_ = 0;         // without stalls
+  double lost_s_ = 0;            // to probes
+  std::vector<Change> changes_;  // a ring once full
+  size_t next_change_ = 0;
+};
+
+}  // namespace quantspec

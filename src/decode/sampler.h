@@ -1,0 +1,85 @@
+// From a row of logits to a token: penalty, temperature, filters, choice. The same object serves
+// draft and target, so both distributions are shaped alike.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "base/buffer.h"
+#include "quantspec/session.h"
+#include "quantspec/types.h"
+
+namespace quantspec {
+
+// Throws Error{kUsage} naming the first option out of its range.
+void CheckSampling(const SamplingOptions& options);
+
+// The order is: repeat penalty, temperature, top-k, top-p (of what top-k left), min-p. Every
+// filter keeps the most probable token. NaN logits are never chosen; if no logit is finite and
+// largest, the choice is the first of the largest (token 0 if all are NaN).
+class Sampler {
+ public:
+  // Takes all memory; no later call allocates.
+  explicit Sampler(int vocab);
+  static uint64_t Bytes(int vocab);
+
+  void Configure(const SamplingOptions& options);
+  bool greedy() const { return options_.temperature <= 0.0f; }
+
+  // Shapes the distribution that `logits` [vocab] and the tokens before it give. `logits` must
+  // stay valid until the next Read.
+  void Read(std::span<const float> logits, std::span<const Token> context);
+
+  // Greedy: the most probable token, the lowest id among equals. Otherwise argmax(log p + Gumbel
+  // noise) for the filtered p, which is a draw from p; the noise depends on the seed, `position`
+  // and the token only, so two rows at one position share it.
+  Token Choose(uint64_t position) const;
+
+  // The filtered distribution itself, [vocab]. Zero for what a filter removed. Not for greedy.
+  void Probabilities(std::span<float> out) const;
+
+ private:
+  struct Candidate {
+    float logit;
+    float weight;
+    Token id;
+  };
+  // The filters all keep a head of the order (logit descending, id ascending); this is its end.
+  struct Cut {
+    double logit = -std::numeric_limits<double>::infinity();
+    Token id = std::numeric_limits<Token>::max();
+
+    bool Keeps(float value, Token token) const {
+      return value > logit || (value == logit && token <= id);
+    }
+  };
+  struct Race;
+
+  static bool Before(const Candidate& a, const Candidate& b) {
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+  }
+  void Penalise(std::span<const Token> context);
+  void Filter();
+  void CutTopK();
+  void CutTopP();
+  void CutMinP();
+  // The candidates of the present cut with logits >= `least`.
+  std::span<Candidate> Gather(double least);
+  void Run(int block, Race* race) const;
+
+  int vocab_;
+  SamplingOptions options_;
+  Buffer memory_;
+  std::span<float> maxima_;  // of blocks
+  std::span<float> maxima_scratch_;
+  std::span<float> penalised_;       // [vocab]
+  std::span<Candidate> candidates_;  // [vocab]
+
+  std::span<const float> logits_;
+  float largest_ = 0.0f;
+  double scale_ = 1.0;  // 1 / temperature
+  Cut cut_;
+};
+
+}  // namespace quantspec
