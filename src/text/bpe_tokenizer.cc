@@ -1,0 +1,140 @@
+#include "text/bpe_tokenizer.h"
+
+#include <limits>
+
+#include "quantspec/error.h"
+#include "text/composition.h"
+#include "text/merger.h"
+#include "text/utf8.h"
+
+namespace quantspec {
+
+// The state of one Encode.
+class BpeTokenizer::Encoder {
+ public:
+  Encoder(const BpeTokenizer& owner, std::vector<Token>* tokens) : owner_(owner), tokens_(tokens) {}
+
+  // `text` without names that stand for themselves. Valid stretches are cut by the patterns;
+  // stretches of broken UTF-8 between them are pieces of their own.
+  void Add(std::string_view text) {
+    while (!text.empty()) {
+      const size_t whole = Stretch(text, /*valid=*/true);
+      if (whole > 0) AddValid(text.substr(0, whole));
+      text.remove_prefix(whole);
+      if (text.empty()) break;
+      const size_t broken = Stretch(text, /*valid=*/false);
+      AddPiece(text.substr(0, broken));
+      text.remove_prefix(broken);
+    }
+  }
+
+ private:
+  static size_t Stretch(std::string_view text, bool valid) {
+    size_t at = 0;
+    while (at < text.size()) {
+      const Utf8Step step = NextUtf8(text.substr(at));
+      if ((step.kind == Utf8Kind::kValid) != valid) break;
+      at += step.bytes;
+    }
+    return at;
+  }
+
+  void AddValid(std::string_view text) {
+    std::string composed;
+    if (owner_.pre_tokenizer_.composes() && MayNeedComposing(text)) {
+      composed = Compose(text);
+      text = composed;
+    }
+    uint32_t begin = 0;
+    for (const uint32_t end : owner_.pre_tokenizer_.Split(text, scratch_)) {
+      AddPiece(text.substr(begin, end - begin));
+      begin = end;
+    }
+  }
+
+  void AddPiece(std::string_view piece) {
+    if (owner_.pre_tokenizer_.keeps_whole_tokens()) {
+      const Token token = owner_.vocabulary_.Find(piece);
+      if (token >= 0) {
+        tokens_->push_back(token);
+        return;
+      }
+    }
+    merger_.Clear();
+    for (size_t i = 0; i < piece.size(); ++i) {
+      const Token token = owner_.byte_tokens_[static_cast<uint8_t>(piece[i])];
+      const auto at = static_cast<uint32_t>(i);
+      if (token >= 0) merger_.Add(at, at + 1, token);
+    }
+    merger_.Run([this](const Symbol& left, const Symbol& right) -> Join {
+      const int32_t rank = owner_.merges_.Rank(left.token, right.token);
+      if (rank < 0) return {};
+      return {owner_.merges_.result(rank), static_cast<uint32_t>(rank)};
+    });
+    merger_.ForEach([this](const Symbol& symbol) { tokens_->push_back(symbol.token); });
+  }
+
+  const BpeTokenizer& owner_;
+  PreTokenizer::Scratch scratch_;
+  Merger merger_;
+  std::vector<Token>* tokens_;
+};
+
+BpeTokenizer::BpeTokenizer(const Gguf& file)
+    : vocabulary_(file, Spelling::kByteAlphabet),
+      merges_(file, vocabulary_),
+      pre_tokenizer_(file.String("tokenizer.ggml.pre").value_or("default"), file.name()),
+      names_(vocabulary_.Matcher(/*with_special=*/false)),
+      names_and_special_(vocabulary_.Matcher(/*with_special=*/true)),
+      adds_bos_(file.Bool("tokenizer.ggml.add_bos_token").value_or(pre_tokenizer_.adds_bos())) {
+  for (size_t byte = 0; byte < byte_tokens_.size(); ++byte) {
+    const char one = static_cast<char>(byte);
+    byte_tokens_[byte] = vocabulary_.Find({&one, 1});
+  }
+}
+
+std::vector<Token> BpeTokenizer::Encode(std::string_view text, SpecialTokens special) const {
+  // Composing may make a text three times as long; places in it have 31 bits.
+  if (text.size() > std::numeric_limits<int32_t>::max() / 3) {
+    throw Error(ErrorKind::kUsage, "tokenizer: found a text of " + std::to_string(text.size()) +
+                                       " bytes, expected less than 700 MB; cut it into parts");
+  }
+  std::vector<Token> tokens;
+  tokens.reserve(text.size() / 4 + 8);
+  Encoder encoder(*this, &tokens);
+  const TokenMatcher& names = special == SpecialTokens::kParse ? names_and_special_ : names_;
+  for (size_t at = 0; at < text.size();) {
+    size_t place = 0;
+    const TokenMatcher::Match name = names.FindFrom(text, at, &place);
+    encoder.Add(text.substr(at, place - at));
+    if (name.token >= 0) tokens.push_back(name.token);
+    at = place + name.bytes;
+  }
+  return tokens;
+}
+
+std::string BpeTokenizer::Piece(Token token) const {
+  vocabulary_.Check(token);
+  return std::string(vocabulary_.text(token));
+}
+
+std::string BpeTokenizer::Decode(std::span<const Token> tokens) const {
+  std::string text;
+  for (const Token token : tokens) {
+    vocabulary_.Check(token);
+    text += vocabulary_.text(token);
+  }
+  return text;
+}
+
+bool BpeTokenizer::IsSpecial(Token token) const {
+  vocabulary_.Check(token);
+  return vocabulary_.IsSpecial(token);
+}
+
+bool BpeTokenizer::IsEnd(Token token) const {
+  vocabulary_.Check(token);
+  return vocabulary_.IsEnd(token);
+}
+
+}  // namespace quantspec

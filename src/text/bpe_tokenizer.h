@@ -1,0 +1,46 @@
+// Byte-level byte-pair encoding: `tokenizer.ggml.model` "gpt2". [gpt2]
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quantspec/text.h"
+#include "text/merge_table.h"
+#include "text/pre_tokenizer.h"
+#include "text/vocabulary.h"
+
+namespace quantspec {
+
+class BpeTokenizer : public Tokenizer {
+ public:
+  // Throws Error: kCorrupt, kUnsupported.
+  explicit BpeTokenizer(const Gguf& file);
+
+  int vocab() const override { return vocabulary_.size(); }
+  // Bytes that the vocabulary has no token for (some leave out those that their training text did
+  // not contain) are left out, as the Hugging Face tokenizers do.
+  std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
+  std::string Piece(Token token) const override;
+  std::string Decode(std::span<const Token> tokens) const override;
+  bool IsSpecial(Token token) const override;
+  bool IsEnd(Token token) const override;
+  Token bos() const override { return vocabulary_.bos(); }
+  Token eos() const override { return vocabulary_.eos(); }
+  bool adds_bos() const override { return adds_bos_; }
+
+ private:
+  class Encoder;
+
+  const Vocabulary vocabulary_;
+  const MergeTable merges_;
+  const PreTokenizer pre_tokenizer_;
+  const TokenMatcher names_;              // that stand for themselves in any text
+  const TokenMatcher names_and_special_;  // and those that only templates may write
+  std::array<Token, 256> byte_tokens_{};  // -1 = none
+  bool adds_bos_ = false;
+};
+
+}  // namespace quantspec

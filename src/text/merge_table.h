@@ -1,0 +1,34 @@
+// The merges of a byte-pair encoding, as pairs of tokens.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "io/gguf.h"
+#include "quantspec/types.h"
+#include "text/vocabulary.h"
+
+namespace quantspec {
+
+class MergeTable {
+ public:
+  // Reads `tokenizer.ggml.merges`. Throws Error{kCorrupt} for a missing or malformed list.
+  MergeTable(const Gguf& file, const Vocabulary& vocabulary);
+
+  struct Merge {
+    Token left, right;
+    Token result;
+  };
+  // The rank of joining two tokens, lower first; -1 = they are never joined. On equal pairs the
+  // last one in the file counts.
+  int32_t Rank(Token left, Token right) const;
+  Token result(int32_t rank) const { return merges_[static_cast<size_t>(rank)].result; }
+
+ private:
+  size_t Slot(Token left, Token right) const;
+
+  std::vector<Merge> merges_;   // by rank
+  std::vector<int32_t> table_;  // ranks, open addressing; -1 = free; a power of two
+};
+
+}  // namespace quantspec

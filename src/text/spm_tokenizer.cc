@@ -1,0 +1,256 @@
+#include "text/spm_tokenizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <limits>
+
+#include "quantspec/error.h"
+#include "text/merger.h"
+#include "text/piece_cache.h"
+#include "text/utf8.h"
+
+namespace quantspec {
+namespace {
+
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581 stands for a space
+
+std::string Escape(std::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size() + text.size() / 2);
+  for (const char c : text) {
+    if (c == ' ') {
+      escaped += kSpace;
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+std::string Unescape(std::string_view text) {
+  std::string plain;
+  plain.reserve(text.size());
+  while (!text.empty()) {
+    if (text.starts_with(kSpace)) {
+      plain += ' ';
+      text.remove_prefix(kSpace.size());
+    } else {
+      plain += text[0];
+      text.remove_prefix(1);
+    }
+  }
+  return plain;
+}
+
+// The byte that a token named "<0x0A>" stands for; -1 for other names.
+int ByteOf(std::string_view name) {
+  if (name.size() != 6 || !name.starts_with("<0x") || name[5] != '>') return -1;
+  int byte = 0;
+  for (const char c : name.substr(3, 2)) {
+    const bool is_digit = c >= '0' && c <= '9', is_letter = c >= 'A' && c <= 'F';
+    if (!is_digit && !is_letter) return -1;
+    byte = byte * 16 + (is_digit ? c - '0' : c - 'A' + 10);
+  }
+  return byte;
+}
+
+// True if a space follows something else in `text`.
+bool HasInnerSpace(std::string_view text) {
+  while (text.starts_with(kSpace)) text.remove_prefix(kSpace.size());
+  return text.find(kSpace) != std::string_view::npos;
+}
+
+std::vector<Token> SpecialTokensOf(const Vocabulary& vocabulary) {
+  std::vector<Token> tokens;
+  for (Token token = 0; token < vocabulary.size(); ++token) {
+    if (vocabulary.IsSpecial(token)) tokens.push_back(token);
+  }
+  return tokens;
+}
+
+}  // namespace
+
+// Of one call of Encode.
+struct SpmTokenizer::Work {
+  Merger merger;
+  PieceCache cache;
+  std::deque<std::string> escaped;  // texts that the cache points into
+};
+
+SpmTokenizer::SpmTokenizer(const Gguf& file)
+    : vocabulary_(file, Spelling::kPlain),
+      special_(vocabulary_, SpecialTokensOf(vocabulary_)),
+      user_defined_(vocabulary_.Matcher(/*with_special=*/false)),
+      adds_space_(file.Bool("tokenizer.ggml.add_space_prefix").value_or(true)),
+      adds_bos_(file.Bool("tokenizer.ggml.add_bos_token").value_or(true)),
+      words_are_apart_(true) {
+  ReadScores(file);
+  ReadBytes(file);
+  for (Token token = 0; token < vocabulary_.size() && words_are_apart_; ++token) {
+    words_are_apart_ = !HasInnerSpace(vocabulary_.text(token));
+  }
+}
+
+void SpmTokenizer::ReadScores(const Gguf& file) {
+  const GgufArray* scores = file.Array("tokenizer.ggml.scores");
+  const size_t expected = static_cast<size_t>(vocabulary_.size());
+  const size_t found = scores == nullptr ? 0 : scores->numbers.size();
+  if (found != expected) {
+    throw Error(ErrorKind::kCorrupt,
+                file.name() + ": metadata tokenizer.ggml.scores: found " + std::to_string(found) +
+                    " numbers, expected " + std::to_string(expected) +
+                    ", one for each token; the file is damaged or was converted wrongly");
+  }
+  scores_.reserve(expected);
+  for (const double score : scores->numbers) {
+    if (std::isnan(score)) {
+      throw Error(ErrorKind::kCorrupt, file.name() +
+                                           ": metadata tokenizer.ggml.scores: found NaN for "
+                                           "token " +
+                                           std::to_string(scores_.size()) +
+                                           ", expected a number; the file is damaged");
+    }
+    scores_.push_back(static_cast<float>(score));
+  }
+}
+
+void SpmTokenizer::ReadBytes(const Gguf& file) {
+  of_byte_.fill(-1);
+  const bool has_types = file.Array("tokenizer.ggml.token_type") != nullptr;
+  for (Token token = 0; token < vocabulary_.size(); ++token) {
+    const int byte = ByteOf(vocabulary_.text(token));
+    const bool is_byte = vocabulary_.type(token) == TokenType::kByte;
+    if (is_byte && byte < 0) {
+      throw Error(ErrorKind::kCorrupt, file.name() +
+                                           ": metadata tokenizer.ggml.tokens: byte token " +
+                                           std::to_string(token) + " is named \"" +
+                                           std::string(vocabulary_.text(token).substr(0, 80)) +
+                                           "\", expected a name like <0x0A>; the file is damaged");
+    }
+    if (byte >= 0 && (is_byte || !has_types)) of_byte_[static_cast<size_t>(byte)] = token;
+  }
+  if (vocabulary_.unknown() < 0 && std::count(of_byte_.begin(), of_byte_.end(), -1) > 0) {
+    throw Error(ErrorKind::kCorrupt,
+                file.name() +
+                    ": metadata tokenizer.ggml.tokens: found neither all 256 byte tokens nor "
+                    "tokenizer.ggml.unknown_token_id, expected one of them: some texts would have "
+                    "no tokens");
+  }
+}
+
+std::vector<Token> SpmTokenizer::Encode(std::string_view text, SpecialTokens special) const {
+  if (text.size() > std::numeric_limits<int32_t>::max() / 3) {
+    throw Error(ErrorKind::kUsage, "tokenizer: found a text of " + std::to_string(text.size()) +
+                                       " bytes, expected less than 700 MB; cut it into parts");
+  }
+  std::vector<Token> out;
+  out.reserve(text.size() / 3);
+  Work work;
+  for (size_t at = 0; at < text.size();) {
+    size_t place = text.size();
+    TokenMatcher::Match name;
+    if (special == SpecialTokens::kParse) name = special_.FindFrom(text, at, &place);
+    EncodeText(text.substr(at, place - at), work, out);
+    if (name.token >= 0) out.push_back(name.token);
+    at = place + name.bytes;
+  }
+  return out;
+}
+
+void SpmTokenizer::EncodeText(std::string_view text, Work& work, std::vector<Token>& out) const {
+  if (text.empty()) return;
+  work.escaped.push_back((adds_space_ ? std::string(kSpace) : "") + Escape(text));
+  const std::string_view escaped = work.escaped.back();
+  for (size_t at = 0; at < escaped.size();) {
+    size_t place = 0;
+    const TokenMatcher::Match name = user_defined_.FindFrom(escaped, at, &place);
+    EncodeEscaped(escaped.substr(at, place - at), work, out);
+    if (name.token >= 0) out.push_back(name.token);
+    at = place + name.bytes;
+  }
+}
+
+void SpmTokenizer::EncodeEscaped(std::string_view text, Work& work, std::vector<Token>& out) const {
+  if (!words_are_apart_) {
+    EncodeWord(text, work, out);
+    return;
+  }
+  while (!text.empty()) {
+    size_t end = 0;  // of a word with the spaces before it
+    while (text.substr(end).starts_with(kSpace)) end += kSpace.size();
+    end = std::min(text.find(kSpace, end), text.size());
+    EncodeWord(text.substr(0, end), work, out);
+    text.remove_prefix(end);
+  }
+}
+
+void SpmTokenizer::EncodeWord(std::string_view word, Work& work, std::vector<Token>& out) const {
+  if (work.cache.Append(word, out)) return;
+  const size_t first = out.size();
+  work.merger.Clear();
+  for (size_t at = 0; at < word.size();) {
+    const Utf8Step step = NextUtf8(word.substr(at));
+    // Broken characters are bytes, each by itself.
+    const size_t bytes = step.kind == Utf8Kind::kValid ? step.bytes : 1;
+    work.merger.Add(static_cast<uint32_t>(at), static_cast<uint32_t>(at + bytes), -1);
+    at += bytes;
+  }
+  work.merger.Run([&](const Symbol& left, const Symbol& right) {
+    const std::string_view joined = word.substr(left.begin, right.end - left.begin);
+    const Token token = vocabulary_.Find(joined);
+    if (token < 0) return Join{};
+    return Join{token, OrderOfScore(scores_[static_cast<size_t>(token)])};
+  });
+  work.merger.ForEach([&](const Symbol& symbol) {
+    EmitSymbol(word.substr(symbol.begin, symbol.end - symbol.begin), out);
+  });
+  work.cache.Remember(word, first, out);
+}
+
+void SpmTokenizer::EmitSymbol(std::string_view symbol, std::vector<Token>& out) const {
+  const Token token = vocabulary_.Find(symbol);
+  const auto has_token = [&](char c) { return of_byte_[static_cast<uint8_t>(c)] >= 0; };
+  if (token >= 0) {
+    out.push_back(token);
+  } else if (std::all_of(symbol.begin(), symbol.end(), has_token)) {
+    for (const char c : symbol) out.push_back(of_byte_[static_cast<uint8_t>(c)]);
+  } else {
+    out.push_back(vocabulary_.unknown());
+  }
+}
+
+std::string SpmTokenizer::Piece(Token token) const {
+  vocabulary_.Check(token);
+  const std::string_view text = vocabulary_.text(token);
+  if (vocabulary_.IsSpecial(token)) return std::string(text);
+  const int byte = ByteOf(text);
+  if (byte >= 0 && of_byte_[static_cast<size_t>(byte)] == token) {
+    return std::string(1, static_cast<char>(byte));
+  }
+  return Unescape(text);
+}
+
+std::string SpmTokenizer::Decode(std::span<const Token> tokens) const {
+  std::string text;
+  bool begins = adds_space_;  // of the text, or of what follows a special token
+  for (const Token token : tokens) {
+    const std::string piece = Piece(token);
+    const bool drops_space = begins && piece.starts_with(' ') && !vocabulary_.IsSpecial(token);
+    text += drops_space ? piece.substr(1) : piece;
+    begins = adds_space_ && vocabulary_.IsSpecial(token);
+  }
+  return text;
+}
+
+bool SpmTokenizer::IsSpecial(Token token) const {
+  vocabulary_.Check(token);
+  return vocabulary_.IsSpecial(token);
+}
+
+bool SpmTokenizer::IsEnd(Token token) const {
+  vocabulary_.Check(token);
+  return vocabulary_.IsEnd(token);
+}
+
+}  // namespace quantspec

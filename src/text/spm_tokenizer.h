@@ -1,0 +1,51 @@
+// SentencePiece-style byte-pair encoding by scores, with byte fallback, tokenizer.ggml.model
+// "llama". [sentencepiece]
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "quantspec/text.h"
+#include "text/vocabulary.h"
+
+namespace quantspec {
+
+class SpmTokenizer : public Tokenizer {
+ public:
+  // Throws Error: kCorrupt, kUnsupported.
+  explicit SpmTokenizer(const Gguf& file);
+
+  int vocab() const override { return vocabulary_.size(); }
+  std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
+  std::string Piece(Token token) const override;
+  std::string Decode(std::span<const Token> tokens) const override;
+  bool IsSpecial(Token token) const override;
+  bool IsEnd(Token token) const override;
+  Token bos() const override { return vocabulary_.bos(); }
+  Token eos() const override { return vocabulary_.eos(); }
+  bool adds_bos() const override { return adds_bos_; }
+
+ private:
+  struct Work;
+
+  void ReadScores(const Gguf& file);
+  void ReadBytes(const Gguf& file);
+  // Text without special tokens; any bytes.
+  void EncodeText(std::string_view text, Work& work, std::vector<Token>& out) const;
+  // `text` has its spaces escaped and holds no user-defined token.
+  void EncodeEscaped(std::string_view text, Work& work, std::vector<Token>& out) const;
+  void EncodeWord(std::string_view word, Work& work, std::vector<Token>& out) const;
+  void EmitSymbol(std::string_view symbol, std::vector<Token>& out) const;
+
+  const Vocabulary vocabulary_;
+  const TokenMatcher special_;
+  const TokenMatcher user_defined_;
+  std::vector<float> scores_;
+  std::array<Token, 256> of_byte_;  // -1 = none
+  bool adds_space_;
+  bool adds_bos_;
+  bool words_are_apart_;  // no token has a space after something else, so merges stay inside words
+};
+
+}  // namespace quantspec

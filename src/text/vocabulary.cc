@@ -1,0 +1,242 @@
+#include "text/vocabulary.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <span>
+#include <utility>
+
+#include "base/hash.h"
+#include "quantspec/error.h"
+#include "text/byte_alphabet.h"
+
+namespace quantspec {
+namespace {
+
+constexpr std::string_view kBar =
+    "\xEF\xBD\x9C";  // full-width vertical line, as DeepSeek writes it
+
+// Names at which generation ends in the models that have them as control tokens.
+constexpr std::string_view kEndNames[] = {
+    "</s>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|end_of_turn|>",
+    "<end_of_turn>",
+    "<end_of_utterance>",
+    "<|eot|>",
+    "<EOT>",
+    "<\xEF\xBD\x9C"
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+};
+
+// Marks of turns that some converters write as user-defined tokens.
+constexpr std::string_view kControlNames[] = {
+    "<s>",
+    "</s>",
+    "<bos>",
+    "<eos>",
+    "<pad>",
+    "[INST]",
+    "[/INST]",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<EOT>",
+    "<end_of_utterance>",
+};
+
+bool LooksLikeControl(std::string_view name) {
+  const auto enclosed = [&](std::string_view open, std::string_view close) {
+    return name.size() > open.size() + close.size() && name.starts_with(open) &&
+           name.ends_with(close);
+  };
+  return enclosed("<|", "|>") || enclosed("<" + std::string(kBar), std::string(kBar) + ">") ||
+         std::find(std::begin(kControlNames), std::end(kControlNames), name) !=
+             std::end(kControlNames);
+}
+
+[[noreturn]] void Corrupt(const Gguf& file, const std::string& what) {
+  throw Error(ErrorKind::kCorrupt,
+              file.name() + ": " + what + "; the file is damaged or was converted wrongly");
+}
+
+}  // namespace
+
+TokenMatcher::TokenMatcher(const Vocabulary& vocabulary, std::vector<Token> tokens)
+    : vocabulary_(vocabulary) {
+  std::stable_sort(tokens.begin(), tokens.end(),
+                   [&](Token a, Token b) { return vocabulary.text(a) < vocabulary.text(b); });
+  for (const Token token : tokens) {
+    const std::string_view text = vocabulary.text(token);
+    if (text.empty()) continue;
+    if (!tokens_.empty() && vocabulary.text(tokens_.back()) == text) continue;
+    tokens_.push_back(token);
+    starts_[static_cast<uint8_t>(text[0])] = true;
+  }
+}
+
+TokenMatcher::Match TokenMatcher::FindFrom(std::string_view text, size_t from,
+                                           size_t* place) const {
+  *place = text.size();
+  if (tokens_.empty()) return {};
+  for (size_t at = from; at < text.size(); ++at) {
+    if (!starts_[static_cast<uint8_t>(text[at])]) continue;
+    const Match match = LongestAt(text.substr(at));
+    if (match.token < 0) continue;
+    *place = at;
+    return match;
+  }
+  return {};
+}
+
+TokenMatcher::Match TokenMatcher::LongestAt(std::string_view text) const {
+  Match best;
+  auto first = tokens_.begin(), last = tokens_.end();
+  for (size_t depth = 0; first != last; ++depth) {
+    // Here all of [first, last) agree with the text in `depth` bytes; a name that ends here stands
+    // in front of the longer ones.
+    if (vocabulary_.text(*first).size() == depth) {
+      best = {*first, depth};
+      ++first;
+    }
+    if (depth == text.size()) break;
+    const auto next = static_cast<uint8_t>(text[depth]);
+    const auto at = [&](Token t) { return static_cast<uint8_t>(vocabulary_.text(t)[depth]); };
+    first = std::partition_point(first, last, [&](Token t) { return at(t) < next; });
+    last = std::partition_point(first, last, [&](Token t) { return at(t) == next; });
+  }
+  return best;
+}
+
+Vocabulary::Vocabulary(const Gguf& file, Spelling spelling) {
+  const GgufArray* tokens = file.Array("tokenizer.ggml.tokens");
+  if (tokens == nullptr || tokens->strings.empty()) {
+    Corrupt(file, "metadata tokenizer.ggml.tokens: found none, expected the list of tokens");
+  }
+  size_t bytes = 0;
+  for (const std::string_view text : tokens->strings) bytes += text.size();
+  constexpr size_t kMost = size_t{1} << 30;
+  if (tokens->strings.size() > kMost || bytes > kMost) {
+    Corrupt(file, "metadata tokenizer.ggml.tokens: found " +
+                      std::to_string(tokens->strings.size()) + " tokens of " +
+                      std::to_string(bytes) + " bytes, expected less than 2^30 of both");
+  }
+  bytes_.reserve(bytes);
+  ReadTypes(file, *tokens);
+  bos_ = ReadId(file, "bos");
+  eos_ = ReadId(file, "eos");
+  unknown_ = ReadId(file, "unknown");
+  StoreTexts(*tokens, spelling);
+  MarkEnds(file);
+  FillTable();
+}
+
+void Vocabulary::Check(Token token) const {
+  if (token >= 0 && token < size()) return;
+  throw Error(ErrorKind::kUsage,
+              "token " + std::to_string(token) + ": expected 0 to " + std::to_string(size() - 1));
+}
+
+void Vocabulary::ReadTypes(const Gguf& file, const GgufArray& tokens) {
+  const size_t count = tokens.strings.size();
+  types_.assign(count, TokenType::kNormal);
+  const GgufArray* types = file.Array("tokenizer.ggml.token_type");
+  if (types != nullptr && types->integers.size() != count) {
+    Corrupt(file, "metadata tokenizer.ggml.token_type: found " +
+                      std::to_string(types->integers.size()) + " whole numbers, expected " +
+                      std::to_string(count) + ", one for each token");
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (types != nullptr) {
+      const int64_t type = types->integers[i];
+      if (type < 0 || type > static_cast<int64_t>(TokenType::kByte)) {
+        Corrupt(file, "metadata tokenizer.ggml.token_type: found " + std::to_string(type) +
+                          " for token " + std::to_string(i) + ", expected 0 to 6");
+      }
+      types_[i] = static_cast<TokenType>(type);
+    }
+    if ((types == nullptr || types_[i] == TokenType::kUserDefined) &&
+        LooksLikeControl(tokens.strings[i])) {
+      types_[i] = TokenType::kControl;
+    }
+  }
+}
+
+Token Vocabulary::ReadId(const Gguf& file, const char* name) const {
+  const std::string key = "tokenizer.ggml." + std::string(name) + "_token_id";
+  const auto id = file.Integer(key);
+  // Converters write -1, in 32 bits of either kind, for "none".
+  if (!id || *id == -1 || *id == std::numeric_limits<uint32_t>::max()) return -1;
+  if (*id < 0 || *id >= size()) {
+    Corrupt(file, "metadata " + key + ": found " + std::to_string(*id) + ", expected 0 to " +
+                      std::to_string(size() - 1));
+  }
+  return static_cast<Token>(*id);
+}
+
+void Vocabulary::StoreTexts(const GgufArray& tokens, Spelling spelling) {
+  begins_.reserve(tokens.strings.size() + 1);
+  is_misspelt_.assign(tokens.strings.size(), false);
+  for (size_t i = 0; i < tokens.strings.size(); ++i) {
+    begins_.push_back(static_cast<uint32_t>(bytes_.size()));
+    const bool spelt = spelling == Spelling::kByteAlphabet &&
+                       (types_[i] == TokenType::kNormal || types_[i] == TokenType::kUndefined);
+    if (spelt && AppendAlphabetBytes(tokens.strings[i], &bytes_)) continue;
+    is_misspelt_[i] = spelt;
+    bytes_ += tokens.strings[i];
+  }
+  begins_.push_back(static_cast<uint32_t>(bytes_.size()));
+}
+
+void Vocabulary::MarkEnds(const Gguf& file) {
+  is_end_.assign(types_.size(), false);
+  for (const char* name : {"eos", "eot", "eom"}) {
+    const Token token = ReadId(file, name);
+    if (token < 0) continue;
+    is_end_[Index(token)] = true;
+    if (type(token) == TokenType::kUserDefined) types_[Index(token)] = TokenType::kControl;
+  }
+  for (Token token = 0; token < size(); ++token) {
+    if (type(token) == TokenType::kControl &&
+        std::find(std::begin(kEndNames), std::end(kEndNames), text(token)) != std::end(kEndNames)) {
+      is_end_[Index(token)] = true;
+    }
+  }
+}
+
+void Vocabulary::FillTable() {
+  table_.assign(std::bit_ceil(types_.size() + types_.size() / 2 + 1), -1);
+  for (Token token = 0; token < size(); ++token) {
+    const bool is_text = type(token) == TokenType::kNormal || type(token) == TokenType::kUndefined;
+    if (!is_text || is_misspelt_[Index(token)] || text(token).empty()) continue;
+    Token& slot = table_[Slot(text(token))];
+    if (slot < 0) slot = token;
+  }
+}
+
+size_t Vocabulary::Slot(std::string_view text) const {
+  Digest digest;
+  digest.Add(std::as_bytes(std::span(text)));
+  const size_t mask = table_.size() - 1;
+  size_t slot = static_cast<size_t>(digest.value()) & mask;
+  while (table_[slot] >= 0 && this->text(table_[slot]) != text) slot = (slot + 1) & mask;
+  return slot;
+}
+
+Token Vocabulary::Find(std::string_view text) const { return table_[Slot(text)]; }
+
+TokenMatcher Vocabulary::Matcher(bool with_special) const {
+  std::vector<Token> tokens;
+  for (Token token = 0; token < size(); ++token) {
+    if (type(token) == TokenType::kUserDefined || (with_special && IsSpecial(token))) {
+      tokens.push_back(token);
+    }
+  }
+  return TokenMatcher(*this, std::move(tokens));
+}
+
+}  // namespace quantspec

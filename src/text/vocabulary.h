@@ -1,0 +1,108 @@
+// The token list of a GGUF file: texts, types, the tokens with a role, and the search for tokens
+// by their text. Compact: one arena of bytes and one flat hash table.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/gguf.h"
+#include "quantspec/types.h"
+
+namespace quantspec {
+
+// As `tokenizer.ggml.token_type` numbers them. [gguf]
+enum class TokenType : uint8_t {
+  kUndefined,
+  kNormal,
+  kUnknown,
+  kControl,
+  kUserDefined,
+  kUnused,
+  kByte,
+};
+
+// How the file spells normal tokens.
+enum class Spelling {
+  kByteAlphabet,  // every byte as a printable character; kept here as the bytes themselves
+  kPlain,
+};
+
+class Vocabulary;
+
+// Finds names in text: the longest one that starts at a place.
+class TokenMatcher {
+ public:
+  struct Match {
+    Token token = -1;  // -1 = none
+    size_t bytes = 0;
+  };
+
+  // Of equal names the first one wins. `vocabulary` must outlive the matcher.
+  TokenMatcher(const Vocabulary& vocabulary, std::vector<Token> tokens);
+
+  // The first name in text[from, ...); `place` is where it starts (the end if there is none).
+  Match FindFrom(std::string_view text, size_t from, size_t* place) const;
+
+ private:
+  Match LongestAt(std::string_view text) const;
+
+  const Vocabulary& vocabulary_;
+  std::vector<Token> tokens_;  // sorted by text
+  std::array<bool, 256> starts_{};
+};
+
+class Vocabulary {
+ public:
+  // Throws Error{kCorrupt} for arrays of unequal length, ids out of range and the like.
+  Vocabulary(const Gguf& file, Spelling spelling);
+  Vocabulary(const Vocabulary&) = delete;
+  Vocabulary& operator=(const Vocabulary&) = delete;
+
+  int size() const { return static_cast<int>(types_.size()); }
+  // Throws Error{kUsage} for an id out of range.
+  void Check(Token token) const;
+
+  std::string_view text(Token token) const {
+    const size_t i = Index(token);
+    return std::string_view(bytes_).substr(begins_[i], begins_[i + 1] - begins_[i]);
+  }
+  TokenType type(Token token) const { return types_[Index(token)]; }
+  // Control and unknown tokens: never part of a text.
+  bool IsSpecial(Token token) const {
+    return type(token) == TokenType::kControl || type(token) == TokenType::kUnknown;
+  }
+  bool IsEnd(Token token) const { return is_end_[Index(token)]; }
+  Token bos() const { return bos_; }          // -1 = none
+  Token eos() const { return eos_; }          // -1 = none
+  Token unknown() const { return unknown_; }  // -1 = none
+
+  // The normal token with this text. Of equal texts the first one wins. -1 = none.
+  Token Find(std::string_view text) const;
+  // Tokens that stand for themselves wherever their name occurs: user-defined ones, and special
+  // ones if asked for.
+  TokenMatcher Matcher(bool with_special) const;
+
+ private:
+  static size_t Index(Token token) { return static_cast<size_t>(token); }
+  Token ReadId(const Gguf& file, const char* name) const;
+  void ReadTypes(const Gguf& file, const GgufArray& tokens);
+  void MarkEnds(const Gguf& file);
+  void StoreTexts(const GgufArray& tokens, Spelling spelling);
+  void FillTable();
+  size_t Slot(std::string_view text) const;
+
+  std::string bytes_;             // of all texts
+  std::vector<uint32_t> begins_;  // of each text in bytes_, and the end of the last one
+  std::vector<TokenType> types_;
+  std::vector<bool> is_end_;
+  std::vector<bool> is_misspelt_;  // normal, but not in the alphabet: found in no text
+  std::vector<Token> table_;       // open addressing; -1 = free; a power of two
+  Token bos_ = -1;
+  Token eos_ = -1;
+  Token unknown_ = -1;
+};
+
+}  // namespace quantspec
