@@ -1,0 +1,83 @@
+// Attention on the CPU: what one instruction set exports, and the softmax states it works on.
+//
+// The rows of a unit of work are the (token, query head) pairs that share one KV head, token by
+// token: row i is token i / gqa, query head i % gqa of the KV head. A unit covers a fixed part of
+// the context, so neither the number of rows nor that of threads changes a row's bits: whatever
+// differs between rows is computed row by row, what is shared is exact (integer sums) or a plain
+// chain of fused multiply-adds a row.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/view.h"
+#include "kernels/cpu/kv_layout.h"
+
+namespace quantspec::cpu {
+
+// Partial results of `rows` rows over part of the context, log-sum-exp style and in base 2: the
+// largest score, the sum of 2^(score - max), the values weighted likewise.
+struct SoftmaxState {
+  float* max;     // [rows]
+  float* sum;     // [rows]
+  float* values;  // [rows][head_dim]
+  int64_t rows;
+  int64_t padded;  // rows, rounded up to 16
+};
+inline int64_t StateFloats(int64_t rows, int head_dim) {
+  return 2 * RoundUp(rows, 16) + rows * head_dim;
+}
+inline SoftmaxState StateAt(float* memory, int64_t rows) {
+  const int64_t padded = RoundUp(rows, 16);
+  return {memory, memory + padded, memory + 2 * padded, rows, padded};
+}
+
+// Below every score, and finite, so that differences of maxima are never NaN.
+inline constexpr float kNoScore = -1e30f;
+
+// Tokens of a dense tile: the scores that one update of a state covers.
+inline constexpr int kDenseTile = 64;
+
+// Rows' queries, scaled by the softmax scale times log2(e).
+struct SealedWork {
+  const float* q;  // [rows][head_dim]
+  int head_dim;
+  Planes planes;
+  SealedGroup first;  // `groups` groups of one head
+  int64_t groups;
+  float* lanes;  // [rows][3][16], for its own use
+  SoftmaxState state;
+};
+
+struct DenseWork {
+  const float* q;  // tiles of rows, each [head_dim][rows of the tile]
+  int head_dim;
+  KvType type;
+  const std::byte* keys;  // of one head
+  const std::byte* values;
+  int64_t first;  // rows [first, last) of the segment; first is a multiple of kDenseTile
+  int64_t last;
+  const int32_t* visible;  // [rows] segment rows that a row sees; never falling
+  float* converted;        // [2][kDenseTile][head_dim]
+  SoftmaxState state;
+};
+
+struct AttentionKernels {
+  int tile_rows;  // most rows of a tile
+  // Copies queries of `rows` rows: row i from q[i / gqa * stride + i % gqa * head_dim], multiplied.
+  void (*pack_rows)(const float* q, int64_t stride, int gqa, int64_t rows, int head_dim,
+                    float factor, float* out);
+  void (*pack_tiles)(const float* q, int64_t stride, int gqa, int64_t rows, int head_dim,
+                     float factor, float* out);
+  void (*clear)(const SoftmaxState& state, int head_dim);
+  // Adds to a cleared state.
+  void (*sealed)(const SealedWork& work);
+  // Adds to any state.
+  void (*dense)(const DenseWork& work);
+  // Adds a part to a total.
+  void (*merge)(const SoftmaxState& total, const SoftmaxState& part, int head_dim);
+  // Row i goes to out[i / gqa * stride + i % gqa * head_dim].
+  void (*finish)(const SoftmaxState& total, int gqa, int head_dim, float* out, int64_t stride);
+};
+
+}  // namespace quantspec::cpu

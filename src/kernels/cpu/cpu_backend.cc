@@ -1,0 +1,185 @@
+#include "kernels/cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/pack.h"
+#include "kernels/embed.h"
+
+namespace quantspec::cpu {
+namespace {
+
+// Values below which handing work to the pool costs more than doing it here.
+constexpr int64_t kInlineValues = 16 * 1024;
+
+size_t Align(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+bool IsQuantized(WeightFormat format) {
+  return format == WeightFormat::kHq4 || format == WeightFormat::kHq8;
+}
+
+MatMulArgs ArgsOf(const Product& product, int64_t rows, const std::byte* x) {
+  const WeightSpec& spec = product.weight->spec;
+  MatMulArgs args;
+  args.upper = product.weight->upper;
+  const bool both = spec.format == WeightFormat::kHq8 && product.planes == Planes::kBoth;
+  args.lower = both ? product.weight->lower : nullptr;
+  args.format = spec.format;
+  args.group = spec.group;
+  args.inputs = spec.inputs;
+  args.outputs = spec.outputs;
+  args.x = x;
+  args.rows = rows;
+  args.y = product.y.data;
+  args.y_stride = product.y.stride;
+  args.bias = product.bias;
+  args.accumulate = product.accumulate == Accumulate::kYes;
+  return args;
+}
+
+}  // namespace
+
+size_t CpuBackend::ScratchBytes(const ScratchLimits& limits) const {
+  return Align(QuantizedBytes(limits.rows, limits.inputs)) +
+         Align(InterleavedBytes(limits.rows, limits.inputs)) + Align(AttentionScratchBytes(limits));
+}
+
+void CpuBackend::Reserve(const ScratchLimits& limits) {
+  quantized_bytes_ = Align(QuantizedBytes(limits.rows, limits.inputs));
+  interleaved_bytes_ = Align(InterleavedBytes(limits.rows, limits.inputs));
+  limits_ = limits;
+  scratch_ = Buffer(ScratchBytes(limits));
+  quantized_ = scratch_.data();
+  interleaved_ = quantized_ + quantized_bytes_;
+  attention_scratch_ = interleaved_ + interleaved_bytes_;
+}
+
+WeightBytes CpuBackend::SizeOf(const WeightSpec& spec) const { return PackedBytes(spec); }
+
+void CpuBackend::DoPackQuantized(const HqRows& rows, int64_t first_output,
+                                 const PackedWeight& weight) const noexcept {
+  PackQuantizedRows(rows, first_output, weight);
+}
+
+void CpuBackend::DoPackDense(ConstRows rows, int64_t first_output,
+                             const PackedWeight& weight) const noexcept {
+  PackDenseRows(rows, first_output, weight);
+}
+
+void CpuBackend::PrepareRows(ConstRows x, bool quantized, std::byte* out) {
+  const auto prepare = quantized ? table_.matmul.quantize : table_.matmul.interleave;
+  const Tiling tiling(x.rows, quantized ? table_.matmul.quantized_rows : table_.matmul.dense_rows);
+  if (x.rows * x.columns <= kInlineValues || tiling.tiles == 1) {
+    prepare(x, 0, tiling.tiles, out);
+    return;
+  }
+  pool_.Run([&](int thread) {
+    const Range part = PartOf(tiling.tiles, thread, pool_.threads());
+    prepare(x, part.begin, part.end, out);
+  });
+}
+
+void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products) noexcept {
+  if (x.rows == 0) return;
+  bool any_quantized = false;
+  bool any_dense = false;
+  int64_t blocks = 0;
+  for (const Product& product : products) {
+    const WeightSpec& spec = product.weight->spec;
+    (IsQuantized(spec.format) ? any_quantized : any_dense) = true;
+    blocks += CeilDiv(spec.outputs, kBlock);
+  }
+  if (any_quantized) {
+    QS_CHECK(QuantizedBytes(x.rows, x.columns) <= quantized_bytes_);
+    PrepareRows(x, /*quantized=*/true, quantized_);
+  }
+  if (any_dense) {
+    QS_CHECK(InterleavedBytes(x.rows, x.columns) <= interleaved_bytes_);
+    PrepareRows(x, /*quantized=*/false, interleaved_);
+  }
+  shares_.Start(blocks);
+  pool_.Run([&](int thread) {
+    shares_.Work(thread,
+                 [&](int64_t begin, int64_t end) { MultiplyBlocks(x.rows, products, begin, end); });
+  });
+}
+
+void CpuBackend::MultiplyBlocks(int64_t rows, std::span<const Product> products, int64_t begin,
+                                int64_t end) const {
+  for (const Product& product : products) {
+    const int64_t count = CeilDiv(product.weight->spec.outputs, kBlock);
+    const int64_t last = std::min(end, count);
+    if (begin < last) {
+      if (IsQuantized(product.weight->spec.format)) {
+        table_.matmul.quantized(ArgsOf(product, rows, quantized_), begin, last);
+      } else {
+        table_.matmul.dense(ArgsOf(product, rows, interleaved_), begin, last);
+      }
+    }
+    begin = std::max<int64_t>(begin - count, 0);
+    end -= count;
+    if (end <= 0) return;
+  }
+}
+
+template <typename Each>
+void CpuBackend::ForRows(int64_t rows, int64_t columns, const Each& each) {
+  if (rows == 1 || rows * columns <= kInlineValues) {
+    for (int64_t row = 0; row < rows; ++row) each(row);
+    return;
+  }
+  pool_.Run([&](int thread) {
+    const Range part = PartOf(rows, thread, pool_.threads());
+    for (int64_t row = part.begin; row < part.end; ++row) each(row);
+  });
+}
+
+void CpuBackend::DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
+                         Rows out) noexcept {
+  EmbedRows(table, tokens, out);
+}
+
+void CpuBackend::DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept {
+  ForRows(x.rows, x.columns, [&](int64_t row) {
+    table_.rows.rms_norm(x.Row(row), weight, epsilon, x.columns, out.Row(row));
+  });
+}
+
+void CpuBackend::DoRope(const RopeArgs& args) noexcept {
+  ForRows(args.x.rows, args.x.columns, [&](int64_t row) {
+    const int64_t position = args.positions[static_cast<size_t>(row)];
+    table_.rows.rope(args.x.Row(row), args.table + position * args.rotated, args.heads,
+                     args.head_dim, args.rotated, args.layout);
+  });
+}
+
+void CpuBackend::DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept {
+  ForRows(gate.rows, gate.columns, [&](int64_t row) {
+    table_.rows.gate(gate.Row(row), up.Row(row), gate.columns, out.Row(row));
+  });
+}
+
+}  // namespace quantspec::cpu
+
+namespace quantspec {
+
+std::unique_ptr<Backend> MakeCpuBackend(ThreadPool& pool) {
+  return std::make_unique<cpu::CpuBackend>(pool, cpu::DefaultTable());
+}
+
+std::unique_ptr<Backend> MakeCpuBackend(ThreadPool& pool, std::string_view isa) {
+  return std::make_unique<cpu::CpuBackend>(pool, cpu::FindTable(isa));
+}
+
+std::span<const std::string_view> AvailableIsas() {
+  static const std::vector<std::string_view> names = [] {
+    std::vector<std::string_view> list;
+    for (const cpu::KernelTable* table : cpu::AvailableTables()) list.push_back(table->isa);
+    return list;
+  }();
+  return names;
+}
+
+}  // namespace quantspec

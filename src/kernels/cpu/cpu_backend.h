@@ -1,0 +1,88 @@
+// The Backend on CPUs: picks a kernel table, owns scratch memory, spreads work over the pool.
+// Linear layers and rows are in cpu_backend.cc, cache and attention in kv_backend.cc.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "kernels/backend.h"
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/work_shares.h"
+
+namespace quantspec::cpu {
+
+class CpuBackend final : public Backend {
+ public:
+  // Both must outlive the backend.
+  CpuBackend(ThreadPool& pool, const KernelTable& table)
+      : pool_(pool), table_(table), shares_(pool.threads()) {}
+
+  std::string_view isa() const override { return table_.isa; }
+  size_t ScratchBytes(const ScratchLimits& limits) const override;
+  void Reserve(const ScratchLimits& limits) override;
+  WeightBytes SizeOf(const WeightSpec& spec) const override;
+  size_t DenseBytes(KvGeometry geometry, KvType type, int64_t capacity) const override;
+  SealedBytes SizeOf(KvGeometry geometry, int64_t capacity) const override;
+
+ private:
+  void DoPackQuantized(const HqRows& rows, int64_t first_output,
+                       const PackedWeight& weight) const noexcept override;
+  void DoPackDense(ConstRows rows, int64_t first_output,
+                   const PackedWeight& weight) const noexcept override;
+  void DoMatMul(ConstRows x, std::span<const Product> products) noexcept override;
+  void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
+                 int64_t first_row) noexcept override;
+  void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row, int64_t rows,
+                const DenseSegment& to, int64_t to_row) noexcept override;
+  void DoSealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
+                const SealedSegment& to, int64_t first_group, int64_t groups) noexcept override;
+  void DoAttend(const AttendArgs& args) noexcept override;
+  void DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
+                float* v) const noexcept override;
+  void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t group,
+                   const GroupCodes& out) const noexcept override;
+  void DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
+               Rows out) noexcept override;
+  void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept override;
+  void DoRope(const RopeArgs& args) noexcept override;
+  void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept override;
+
+  // Attention's share of the scratch memory; kv_backend.cc.
+  size_t AttentionScratchBytes(const ScratchLimits& limits) const;
+
+  // Calls each(unit) for all units: here if the work is small, else on the pool.
+  template <typename Each>
+  void ForUnits(int64_t units, bool is_small, const Each& each) {
+    if (is_small || units == 1) {
+      for (int64_t i = 0; i < units; ++i) each(i);
+      return;
+    }
+    pool_.Run([&](int thread) {
+      const Range part = PartOf(units, thread, pool_.threads());
+      for (int64_t i = part.begin; i < part.end; ++i) each(i);
+    });
+  }
+  // Calls each(row) for all rows: here if the work is small, else on the pool.
+  template <typename Each>
+  void ForRows(int64_t rows, int64_t columns, const Each& each);
+  // Output blocks [begin, end), counted through all products.
+  void MultiplyBlocks(int64_t rows, std::span<const Product> products, int64_t begin,
+                      int64_t end) const;
+  void PrepareRows(ConstRows x, bool quantized, std::byte* out);
+
+  ThreadPool& pool_;
+  const KernelTable& table_;
+  WorkShares shares_;
+  ScratchLimits limits_;
+  Buffer scratch_;
+  std::byte* quantized_ = nullptr;          // rows of a MatMul, for quantised weights
+  std::byte* interleaved_ = nullptr;        // the same, for dense weights
+  std::byte* attention_scratch_ = nullptr;  // AttentionScratchBytes
+  size_t quantized_bytes_ = 0;
+  size_t interleaved_bytes_ = 0;
+};
+
+}  // namespace quantspec::cpu

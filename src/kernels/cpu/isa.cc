@@ -1,0 +1,91 @@
+#include "kernels/cpu/isa.h"
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "quantspec/error.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace quantspec::cpu {
+namespace {
+
+#if defined(__x86_64__)
+struct CpuFeatures {
+  bool avx2 = false;  // with FMA and F16C
+  bool avx_vnni = false;
+  bool avx512 = false;  // F, BW, DQ, VL, VNNI
+};
+
+bool Bit(unsigned word, int bit) { return (word >> bit & 1u) != 0; }
+
+// By hand because clang 14's __builtin_cpu_supports knows neither f16c nor avxvnni.
+CpuFeatures Detect() {
+  CpuFeatures features;
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return features;
+  const bool saves_state = Bit(c, 27);
+  const bool fma_f16c = Bit(c, 12) && Bit(c, 29);
+  if (!saves_state) return features;
+  unsigned state_low, state_high;
+  __asm__("xgetbv" : "=a"(state_low), "=d"(state_high) : "c"(0));
+  const bool ymm = (state_low & 0x06u) == 0x06u;
+  const bool zmm = (state_low & 0xE6u) == 0xE6u;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
+  features.avx2 = ymm && fma_f16c && Bit(b, 5);
+  features.avx512 =
+      features.avx2 && zmm && Bit(b, 16) && Bit(b, 17) && Bit(b, 30) && Bit(b, 31) && Bit(c, 11);
+  if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
+    features.avx_vnni = features.avx2 && Bit(a, 4);
+  }
+  return features;
+}
+#endif
+
+std::vector<const KernelTable*> DetectTables() {
+  std::vector<const KernelTable*> tables;
+#if defined(__x86_64__)
+  const CpuFeatures features = Detect();
+  if (features.avx512) tables.push_back(&Avx512Table());
+  if (features.avx_vnni) tables.push_back(&AvxVnniTable());
+  if (features.avx2) tables.push_back(&Avx2Table());
+#endif
+  tables.push_back(&PortableTable());
+  return tables;
+}
+
+}  // namespace
+
+std::span<const KernelTable* const> AvailableTables() {
+  static const std::vector<const KernelTable*> tables = DetectTables();
+  return tables;
+}
+
+const KernelTable& FindTable(std::string_view isa) {
+  std::string names;
+  for (const KernelTable* table : AvailableTables()) {
+    if (table->isa == isa) return *table;
+    names += names.empty() ? "" : ", ";
+    names += table->isa;
+  }
+  throw Error(ErrorKind::kUsage,
+              "instruction set '" + std::string(isa) +
+                  "' is unknown or not one that this CPU has; use one of: " + names);
+}
+
+const KernelTable& DefaultTable() {
+  const char* wanted = std::getenv("QUANTSPEC_ISA");
+  if (wanted == nullptr || *wanted == '\0') return *AvailableTables().front();
+  try {
+    return FindTable(wanted);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kUsage, std::string("QUANTSPEC_ISA: ") + error.what());
+  }
+}
+
+}  // namespace quantspec::cpu

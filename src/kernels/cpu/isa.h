@@ -1,0 +1,27 @@
+// The instruction sets compiled in, and which of them this CPU runs.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "kernels/cpu/kernel_table.h"
+
+namespace quantspec::cpu {
+
+#if defined(__x86_64__)
+const KernelTable& Avx512Table();   // AVX-512 F, BW, DQ, VL, VNNI
+const KernelTable& AvxVnniTable();  // AVX2, FMA, F16C and VNNI on 256 bits
+const KernelTable& Avx2Table();     // AVX2, FMA, F16C
+#endif
+const KernelTable& PortableTable();
+
+// Tables this CPU can run, best first; never empty.
+std::span<const KernelTable* const> AvailableTables();
+
+// The table of that name. Throws Error{kUsage} that lists the available ones if there is none.
+const KernelTable& FindTable(std::string_view isa);
+
+// The best table, or the one that the environment variable QUANTSPEC_ISA names. Throws as above.
+const KernelTable& DefaultTable();
+
+}  // namespace quantspec::cpu

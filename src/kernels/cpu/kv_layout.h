@@ -1,0 +1,84 @@
+// Where keys, values, codes and scales stand in the CPU backend's segments. All instruction sets
+// share the layouts.
+//
+// Dense: keys [kv_head][block of 16 tokens][head_dim][16 tokens], so that scores need no sums over
+// lanes; values [kv_head][token][head_dim].
+//
+// Sealed, upper and lower plane alike, [kv_head][group]: first the keys' codes, then the values',
+// in vectors of 64 bytes. Byte 4 l + j of a vector of
+// - keys, [block of 32 tokens][quad of channels]: channel 4 quad + j of token 32 block + l in its
+//   low nibble, of token 32 block + 16 + l in its high one;
+// - values, [block of 16 channels][8 tokens]: channel 16 block + l of token 8 i + j in its low
+//   nibble, of token 8 i + 4 + j in its high one.
+// Scales, f16, [kv_head][group]: key scales [head_dim], key zeros [head_dim], value scales
+// [head_dim / ValueGroup][128], value zeros likewise.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/backend.h"
+
+namespace quantspec::cpu {
+
+// Tokens of a block of keys.
+inline constexpr int kTokenBlock = static_cast<int>(kDenseRows);
+
+inline int64_t ElementBytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
+
+// Elements from a head's first key (or value) to the next head's.
+inline int64_t DenseHeadStride(int head_dim, int64_t capacity) { return capacity * head_dim; }
+// Within one head.
+inline int64_t DenseKeyIndex(int head_dim, int64_t row, int channel) {
+  return row / kTokenBlock * kTokenBlock * head_dim + channel * kTokenBlock + row % kTokenBlock;
+}
+inline int64_t DenseValueIndex(int head_dim, int64_t row, int channel) {
+  return row * head_dim + channel;
+}
+
+inline int ValueGroups(int head_dim) { return head_dim / ValueGroup(head_dim); }
+
+// Bytes of one head's group.
+inline int64_t KeyCodeBytes(int head_dim) { return int64_t{kKvGroup} * head_dim / 2; }
+inline int64_t PlaneGroupBytes(int head_dim) { return 2 * KeyCodeBytes(head_dim); }
+inline int64_t ScaleGroupBytes(int head_dim) {
+  return 2 * int64_t{sizeof(F16)} * (head_dim + int64_t{kKvGroup} * ValueGroups(head_dim));
+}
+
+// A code's place within the keys' or the values' part of a group.
+struct NibblePlace {
+  int64_t byte;
+  int shift;
+};
+inline NibblePlace KeyCodePlace(int head_dim, int token, int channel) {
+  const int64_t vector = int64_t{token / 32} * (head_dim / 4) + channel / 4;
+  return {vector * 64 + token % 16 * 4 + channel % 4, token % 32 / 16 * 4};
+}
+inline NibblePlace ValueCodePlace(int token, int channel) {
+  const int64_t vector = int64_t{channel / 16} * (kKvGroup / 8) + token / 8;
+  return {vector * 64 + channel % 16 * 4 + token % 4, token % 8 / 4 * 4};
+}
+
+// The parts of one head's group of a SealedSegment; `lower` may be null.
+struct SealedGroup {
+  std::byte* upper;
+  std::byte* lower;
+  F16* key_scales;
+  F16* key_zeros;
+  F16* value_scales;
+  F16* value_zeros;
+};
+inline SealedGroup GroupOf(const SealedSegment& segment, int head_dim, int head, int64_t group) {
+  const int64_t index = head * segment.capacity + group;
+  const int64_t plane = index * PlaneGroupBytes(head_dim);
+  F16* scales = reinterpret_cast<F16*>(segment.scales + index * ScaleGroupBytes(head_dim));
+  const int values = kKvGroup * ValueGroups(head_dim);
+  return {segment.upper + plane,
+          segment.lower == nullptr ? nullptr : segment.lower + plane,
+          scales,
+          scales + head_dim,
+          scales + 2 * head_dim,
+          scales + 2 * head_dim + values};
+}
+
+}  // namespace quantspec::cpu

@@ -1,0 +1,359 @@
+// Linear layers over the words of one instruction set. Layouts: matmul_kernels.h.
+
+namespace quantspec::cpu::QS_ISA {
+
+using I = Words::I;
+
+inline constexpr int kHalves = kBlock / Words::kLanes;  // vectors of outputs in a block
+inline constexpr int kVectorsOf32 = 32 / Words::kLanes;
+// Most rows of a tile: as many as the accumulators leave registers for.
+inline constexpr int kQuantizedRows = Words::kRegisters / 4;
+inline constexpr int kDenseRows = Words::kRegisters == 32 ? 8 : Words::kRegisters == 16 ? 3 : 2;
+// Tiles of more than half the most rows prefetch weights this far ahead: 15 to 25 % faster at 8
+// rows (the next block instead, shared by its tiles, gains less). Lower ones run at the speed of
+// memory and lose by it.
+inline constexpr int kWeightPrefetchBytes = 2048;
+constexpr bool Prefetches(int rows, int most_rows) { return 2 * rows > most_rows + 1; }
+// Prepared rows that stay in L2 while the weights stream by.
+inline constexpr int64_t kRowChunkBytes = 384 * 1024;
+
+// ------------------------------------------------------------------------- preparing rows
+
+QS_INLINE void QuantizeGroup(const float* x, QuantRecord* out) {
+  F values[kVectorsOf32];
+  F largest = Words::Zero();
+  F total = Words::Zero();
+  for (int i = 0; i < kVectorsOf32; ++i) {
+    values[i] = Words::Load(x + i * Words::kLanes);
+    largest = Words::Max(largest, Words::Abs(values[i]));
+    total = Words::Add(total, values[i]);
+  }
+  const float max = Words::MaxOf(largest);
+  const float sum = Words::Sum(total);
+  // Below 1e-30 the inverse would overflow; such a group counts as zeros but for its sum.
+  const float inverse = max > 1e-30f ? 127.0f / max : 0.0f;
+  const float scale = max > 1e-30f ? max / 127.0f : 0.0f;
+  I codes = Words::ZeroInt();
+  for (int i = 0; i < kVectorsOf32; ++i) {
+    const I q = Words::ToInt(Words::Mul(values[i], Words::Set(inverse)));
+    Words::StoreBytes(out->q + i * Words::kLanes, q);
+    codes = Words::AddInt(codes, q);
+  }
+  const float residual = sum - scale * static_cast<float>(Words::SumInt(codes));
+  out->scale = scale;
+  out->center4 = 8.0f * residual;
+  out->center8 = 128.0f * residual - 8.0f * sum;
+  out->sum = sum;
+}
+
+inline void Quantize(ConstRows x, int64_t first, int64_t last, std::byte* out) {
+  const Tiling tiling(x.rows, kQuantizedRows);
+  const int64_t groups = x.columns / kQuantGroup;
+  QuantRecord* records = reinterpret_cast<QuantRecord*>(out);
+  for (int64_t tile = first; tile < last; ++tile) {
+    const int64_t begin = tiling.Begin(tile);
+    const int64_t height = tiling.Height(tile);
+    for (int64_t row = 0; row < height; ++row) {
+      const float* source = x.data + (begin + row) * x.stride;
+      QuantRecord* target = records + begin * groups + row;
+      for (int64_t g = 0; g < groups; ++g) {
+        QuantizeGroup(source + g * kQuantGroup, target + g * height);
+      }
+    }
+  }
+}
+
+inline void Interleave(ConstRows x, int64_t first, int64_t last, std::byte* out) {
+  const Tiling tiling(x.rows, kDenseRows);
+  const int64_t padded = (x.columns + 1) / 2 * 2;
+  float* values = reinterpret_cast<float*>(out);
+  for (int64_t tile = first; tile < last; ++tile) {
+    const int64_t begin = tiling.Begin(tile);
+    const int64_t height = tiling.Height(tile);
+    const float* source = x.data + begin * x.stride;
+    float* target = values + begin * padded;
+    for (int64_t i = 0; i < x.columns; ++i) {
+      for (int64_t row = 0; row < height; ++row) *target++ = source[row * x.stride + i];
+    }
+    if (padded != x.columns) {
+      for (int64_t row = 0; row < height; ++row) *target++ = 0.0f;
+    }
+  }
+}
+
+// -------------------------------------------------------------------------------- results
+
+QS_INLINE void Put(const MatMulArgs& args, int64_t row, int64_t output, F value) {
+  const int64_t left = args.outputs - output;
+  if (left <= 0) return;
+  float* y = args.y + row * args.y_stride + output;
+  if (left >= Words::kLanes) {
+    if (args.bias != nullptr) value = Words::Add(value, Words::Load(args.bias + output));
+    if (args.accumulate) value = Words::Add(value, Words::Load(y));
+    Words::Store(y, value);
+  } else {
+    const int n = static_cast<int>(left);
+    if (args.bias != nullptr) value = Words::Add(value, Words::LoadPart(args.bias + output, n));
+    if (args.accumulate) value = Words::Add(value, Words::LoadPart(y, n));
+    Words::StorePart(y, value, n);
+  }
+}
+
+// Makes the compiler read memory again, where it would keep what it read in registers that it does
+// not have.
+QS_INLINE void ForgetLoads() { __asm__ volatile("" ::: "memory"); }
+
+// Loops over rows are recursive templates and every index of an accumulator is a constant: only so
+// do compilers keep the arrays in registers.
+
+template <int R, int r = 0>
+QS_INLINE void ClearSums(F (*sum)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) sum[r][h] = Words::Zero();
+  if constexpr (r + 1 < R) ClearSums<R, r + 1>(sum);
+}
+
+template <int R, int r = 0>
+QS_INLINE void Finish(const MatMulArgs& args, int64_t block, int64_t row, const F (*sum)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) {
+    Put(args, row + r, block * kBlock + h * Words::kLanes, sum[r][h]);
+  }
+  if constexpr (r + 1 < R) Finish<R, r + 1>(args, block, row, sum);
+}
+
+// ------------------------------------------------------------------------------ quantised
+
+// Codes of one plane, or of both joined to bytes where the instruction set can sum those.
+struct FourBits {
+  using Codes = Words::Codes4;
+  using Partial = Words::Partial4;
+  static constexpr bool kLower = false;
+  static QS_INLINE Codes Low(Words::Raw u, Words::Raw) { return Words::Low4(u); }
+  static QS_INLINE Codes High(Words::Raw u, Words::Raw) { return Words::High4(u); }
+  static QS_INLINE Partial Zero() { return Words::ZeroPartial4(); }
+  static QS_INLINE Partial Dot(Partial p, Codes c, Words::Quad q) { return Words::Dot4(p, c, q); }
+  static QS_INLINE I Total(Partial p) { return Words::Total4(p); }
+};
+struct EightBits {
+  using Codes = Words::Codes8;
+  using Partial = Words::Partial8;
+  static constexpr bool kLower = true;
+  static QS_INLINE Codes Low(Words::Raw u, Words::Raw l) { return Words::Low8(u, l); }
+  static QS_INLINE Codes High(Words::Raw u, Words::Raw l) { return Words::High8(u, l); }
+  static QS_INLINE Partial Zero() { return Words::ZeroPartial8(); }
+  static QS_INLINE Partial Dot(Partial p, Codes c, Words::Quad q) { return Words::Dot8(p, c, q); }
+  static QS_INLINE I Total(Partial p) { return Words::Total8(p); }
+};
+
+// Adds four inputs (those at `at` of the 32) of all rows: one broadcast a row.
+template <typename Bits, int R, int r = 0>
+QS_INLINE void DotRows(const typename Bits::Codes* codes, const QuantRecord* x, int at,
+                       typename Bits::Partial (*partial)[kHalves]) {
+  const Words::Quad q = Words::LoadQuad(x[r].q + at);
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) partial[r][h] = Bits::Dot(partial[r][h], codes[h], q);
+  if constexpr (r + 1 < R) DotRows<Bits, R, r + 1>(codes, x, at, partial);
+}
+
+// Adds inputs 8 v .. 31 of all rows.
+template <typename Bits, int R, int v = 0>
+QS_INLINE void DotVectors(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
+                          typename Bits::Partial (*partial)[kHalves]) {
+  Words::Raw u[kHalves], l[kHalves];
+  typename Bits::Codes codes[kHalves];
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) {
+    u[h] = Words::LoadRaw(upper + 64 * v + h * 4 * Words::kLanes);
+    l[h] = Bits::kLower ? Words::LoadRaw(lower + 64 * v + h * 4 * Words::kLanes) : u[h];
+    codes[h] = Bits::Low(u[h], l[h]);
+  }
+  if constexpr (Prefetches(R, kQuantizedRows)) {
+    Words::Prefetch(upper + 64 * v + kWeightPrefetchBytes);
+    if (Bits::kLower) Words::Prefetch(lower + 64 * v + kWeightPrefetchBytes);
+  }
+  DotRows<Bits, R>(codes, x, 8 * v, partial);
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) codes[h] = Bits::High(u[h], l[h]);
+  DotRows<Bits, R>(codes, x, 8 * v + 4, partial);
+  if constexpr (v < 3) DotVectors<Bits, R, v + 1>(upper, lower, x, partial);
+}
+
+template <typename Bits, int R, int r = 0>
+QS_INLINE void ClearPartials(typename Bits::Partial (*partial)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) partial[r][h] = Bits::Zero();
+  if constexpr (r + 1 < R) ClearPartials<Bits, R, r + 1>(partial);
+}
+
+template <typename Bits, int R, int r = 0>
+QS_INLINE void TotalRows(const typename Bits::Partial (*partial)[kHalves], I (*dots)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) dots[r][h] = Bits::Total(partial[r][h]);
+  if constexpr (r + 1 < R) TotalRows<Bits, R, r + 1>(partial, dots);
+}
+
+template <typename Bits, int R>
+QS_INLINE void Dot32(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
+                     I (*dots)[kHalves]) {
+  typename Bits::Partial partial[R][kHalves];
+  ClearPartials<Bits, R>(partial);
+  DotVectors<Bits, R>(upper, lower, x, partial);
+  TotalRows<Bits, R>(partial, dots);
+}
+
+// dots = 16 dots + lower.
+template <int R, int r = 0>
+QS_INLINE void JoinPlanes(const I (*lower)[kHalves], I (*dots)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) {
+    dots[r][h] = Words::AddInt(Words::ShiftLeft(dots[r][h], 4), lower[r][h]);
+  }
+  if constexpr (r + 1 < R) JoinPlanes<R, r + 1>(lower, dots);
+}
+
+// How a product sees its weights; see QuantRecord.
+struct OnePlane {
+  static constexpr bool kLower = false;
+  static QS_INLINE F Scale(F s) { return s; }
+  static QS_INLINE const float* Center(const QuantRecord* x) { return &x->center4; }
+  template <int R>
+  static QS_INLINE void Dots(const std::byte* upper, const std::byte*, const QuantRecord* x,
+                             I (*dots)[kHalves]) {
+    Dot32<FourBits, R>(upper, upper, x, dots);
+  }
+};
+struct TwoPlanes {
+  static constexpr bool kLower = true;
+  static QS_INLINE F Scale(F s) { return Words::Mul(s, Words::Set(1.0f / 16)); }
+  static QS_INLINE const float* Center(const QuantRecord* x) { return &x->center8; }
+  template <int R>
+  static QS_INLINE void Dots(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
+                             I (*dots)[kHalves]) {
+    if constexpr (Words::kSumsBytes) {
+      Dot32<EightBits, R>(upper, lower, x, dots);
+    } else {
+      I lower_dots[R][kHalves];
+      Dot32<FourBits, R>(lower, lower, x, lower_dots);
+      ForgetLoads();
+      Dot32<FourBits, R>(upper, upper, x, dots);
+      JoinPlanes<R>(lower_dots, dots);
+    }
+  }
+};
+
+// Adds 32 inputs to the sums, or to those of a wide group (without the scale).
+template <typename P, int R, bool kWideGroups, int r = 0>
+QS_INLINE void AddRows(const I (*dots)[kHalves], const F* scale, const F* zero,
+                       const QuantRecord* x, F (*sum)[kHalves], F (*wide)[kHalves]) {
+  const F x_scale = Words::Broadcast(&x[r].scale);
+  const F x_center = Words::Broadcast(P::Center(x + r));
+  const F x_sum = Words::Broadcast(&x[r].sum);
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) {
+    const F t = Words::Fma(x_scale, Words::ToFloat(dots[r][h]), x_center);
+    sum[r][h] = Words::Fma(zero[h], x_sum, sum[r][h]);
+    if constexpr (kWideGroups) {
+      wide[r][h] = Words::Add(wide[r][h], t);
+    } else {
+      sum[r][h] = Words::Fma(scale[h], t, sum[r][h]);
+    }
+  }
+  if constexpr (r + 1 < R) AddRows<P, R, kWideGroups, r + 1>(dots, scale, zero, x, sum, wide);
+}
+
+template <int R, int r = 0>
+QS_INLINE void AddWide(const F* scale, const F (*wide)[kHalves], F (*sum)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) sum[r][h] = Words::Fma(scale[h], wide[r][h], sum[r][h]);
+  if constexpr (r + 1 < R) AddWide<R, r + 1>(scale, wide, sum);
+}
+
+template <typename P>
+QS_INLINE void LoadScales(const std::byte* scales, F* scale, F* zero) {
+  const uint16_t* values = reinterpret_cast<const uint16_t*>(scales);
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) {
+    scale[h] = P::Scale(Words::LoadF16(values + h * Words::kLanes));
+    zero[h] = Words::LoadF16(values + kBlock + h * Words::kLanes);
+  }
+}
+
+// R rows times one block of outputs. Reads the block's bytes once: bound by memory for few rows,
+// by dot products (8 a row and 32 inputs) for many.
+template <typename P, int R, bool kWideGroups>
+inline void QuantizedTile(const MatMulArgs& args, int64_t block, const QuantRecord* x,
+                          int64_t row) {
+  const int64_t subgroups = kWideGroups ? args.group / kQuantGroup : 1;
+  const int64_t groups = args.inputs / args.group;
+  const std::byte* upper = args.upper + block * UpperBlockBytes(args.inputs, args.group);
+  const std::byte* lower = P::kLower ? args.lower + block * LowerBlockBytes(args.inputs) : upper;
+  F sum[R][kHalves];
+  ClearSums<R>(sum);
+  for (int64_t g = 0; g < groups; ++g) {
+    const std::byte* scales = upper + subgroups * kCodeBytes;
+    F wide[R][kHalves];
+    if constexpr (kWideGroups) ClearSums<R>(wide);
+    for (int64_t s = 0; s < subgroups; ++s) {
+      I dots[R][kHalves];
+      P::template Dots<R>(upper, lower, x, dots);
+      F scale[kHalves], zero[kHalves];
+      LoadScales<P>(scales, scale, zero);
+      AddRows<P, R, kWideGroups>(dots, scale, zero, x, sum, wide);
+      upper += kCodeBytes;
+      if constexpr (P::kLower) lower += kCodeBytes;
+      x += R;
+    }
+    if constexpr (kWideGroups) {
+      F scale[kHalves], zero[kHalves];
+      LoadScales<P>(scales, scale, zero);
+      AddWide<R>(scale, wide, sum);
+    }
+    upper += kScaleBytes;
+  }
+  Finish<R>(args, block, row, sum);
+}
+
+using QuantizedTileFunction = void (*)(const MatMulArgs&, int64_t, const QuantRecord*, int64_t);
+
+// The tile of `height` rows, 1 <= height <= R.
+template <typename P, bool kWideGroups, int R = kQuantizedRows>
+QuantizedTileFunction PickQuantizedTile(int64_t height) {
+  if constexpr (R > 1) {
+    if (height < R) return PickQuantizedTile<P, kWideGroups, R - 1>(height);
+  }
+  return QuantizedTile<P, R, kWideGroups>;
+}
+
+inline QuantizedTileFunction PickQuantizedTile(const MatMulArgs& args, int64_t height) {
+  if (args.lower != nullptr) {
+    return args.group == kQuantGroup ? PickQuantizedTile<TwoPlanes, false>(height)
+                                     : PickQuantizedTile<TwoPlanes, true>(height);
+  }
+  return args.group == kQuantGroup ? PickQuantizedTile<OnePlane, false>(height)
+                                   : PickQuantizedTile<OnePlane, true>(height);
+}
+
+// Every block meets all tiles of a chunk of rows while it is in the cache.
+inline void Quantized(const MatMulArgs& args, int64_t first, int64_t last) {
+  const Tiling tiling(args.rows, kQuantizedRows);
+  const int64_t groups = args.inputs / kQuantGroup;
+  const QuantRecord* x = reinterpret_cast<const QuantRecord*>(args.x);
+  const int64_t tile_bytes = kQuantizedRows * groups * static_cast<int64_t>(sizeof(QuantRecord));
+  const int64_t chunk = kRowChunkBytes / tile_bytes > 1 ? kRowChunkBytes / tile_bytes : 1;
+  // Heights differ by one at most.
+  const int64_t low = tiling.rows / tiling.tiles;
+  const QuantizedTileFunction function[2] = {
+      PickQuantizedTile(args, low), PickQuantizedTile(args, low < kQuantizedRows ? low + 1 : low)};
+  for (int64_t tile0 = 0; tile0 < tiling.tiles; tile0 += chunk) {
+    const int64_t tile1 = tile0 + chunk < tiling.tiles ? tile0 + chunk : tiling.tiles;
+    for (int64_t block = first; block < last; ++block) {
+      for (int64_t tile = tile0; tile < tile1; ++tile) {
+        const int64_t row = tiling.Begin(tile);
+        function[tiling.Height(tile) - low](args, block, x + row * groups, row);
+      }
+    }
+  }
+}
+
+}  // namespace quantspec::cpu::QS_ISA

@@ -1,0 +1,102 @@
+// Linear layers with dense weights (float32, bf16): after matmul-inl.h, whose rows and results they
+// share.
+
+namespace quantspec::cpu::QS_ISA {
+
+// One vector of weights of an even input, and of the odd one behind it.
+struct Bf16Weights {
+  static constexpr int64_t kPairBytes = 4 * kBlock;
+  static QS_INLINE F Even(const std::byte* p, int h) {
+    return Words::LowBf16(Words::LoadRaw(p + h * 4 * Words::kLanes));
+  }
+  static QS_INLINE F Odd(const std::byte* p, int h) {
+    return Words::HighBf16(Words::LoadRaw(p + h * 4 * Words::kLanes));
+  }
+};
+struct F32Weights {
+  static constexpr int64_t kPairBytes = 8 * kBlock;
+  static QS_INLINE F Even(const std::byte* p, int h) {
+    return Words::Load(reinterpret_cast<const float*>(p) + h * Words::kLanes);
+  }
+  static QS_INLINE F Odd(const std::byte* p, int h) {
+    return Words::Load(reinterpret_cast<const float*>(p) + kBlock + h * Words::kLanes);
+  }
+};
+
+template <int R, int r = 0>
+QS_INLINE void AddInput(const F* weights, const float* x, F (*sum)[kHalves]) {
+  const F value = Words::Broadcast(x + r);
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) sum[r][h] = Words::Fma(weights[h], value, sum[r][h]);
+  if constexpr (r + 1 < R) AddInput<R, r + 1>(weights, x, sum);
+}
+
+template <int R, int r = 0>
+QS_INLINE void JoinSums(F (*even_sum)[kHalves], const F (*odd_sum)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) even_sum[r][h] = Words::Add(even_sum[r][h], odd_sum[r][h]);
+  if constexpr (r + 1 < R) JoinSums<R, r + 1>(even_sum, odd_sum);
+}
+
+// R rows times one block. Even and odd inputs are summed apart, so that one row alone is not bound
+// by the latency of additions; joined at the end.
+template <typename Weights, int R>
+inline void DenseTile(const MatMulArgs& args, int64_t block, const float* x, int64_t row) {
+  const int64_t pairs = (args.inputs + 1) / 2;
+  const std::byte* weights = args.upper + block * pairs * Weights::kPairBytes;
+  F even_sum[R][kHalves];
+  F odd_sum[R][kHalves];
+  ClearSums<R>(even_sum);
+  ClearSums<R>(odd_sum);
+  for (int64_t k = 0; k < pairs; ++k) {
+    F inputs[kHalves];
+#pragma GCC unroll 4
+    for (int h = 0; h < kHalves; ++h) inputs[h] = Weights::Even(weights, h);
+    AddInput<R>(inputs, x, even_sum);
+    ForgetLoads();
+#pragma GCC unroll 4
+    for (int h = 0; h < kHalves; ++h) inputs[h] = Weights::Odd(weights, h);
+    AddInput<R>(inputs, x + R, odd_sum);
+    if constexpr (Prefetches(R, kDenseRows)) Words::Prefetch(weights + kWeightPrefetchBytes);
+    weights += Weights::kPairBytes;
+    x += 2 * R;
+  }
+  JoinSums<R>(even_sum, odd_sum);
+  Finish<R>(args, block, row, even_sum);
+}
+
+using DenseTileFunction = void (*)(const MatMulArgs&, int64_t, const float*, int64_t);
+
+template <typename Weights, int R = kDenseRows>
+DenseTileFunction PickDenseTile(int64_t height) {
+  if constexpr (R > 1) {
+    if (height < R) return PickDenseTile<Weights, R - 1>(height);
+  }
+  return DenseTile<Weights, R>;
+}
+
+inline void Dense(const MatMulArgs& args, int64_t first, int64_t last) {
+  const Tiling tiling(args.rows, kDenseRows);
+  const int64_t padded = (args.inputs + 1) / 2 * 2;
+  const float* x = reinterpret_cast<const float*>(args.x);
+  const int64_t tile_bytes = kDenseRows * padded * 4;
+  const int64_t chunk = kRowChunkBytes / tile_bytes > 1 ? kRowChunkBytes / tile_bytes : 1;
+  const bool is_bf16 = args.format == WeightFormat::kBf16;
+  for (int64_t tile0 = 0; tile0 < tiling.tiles; tile0 += chunk) {
+    const int64_t tile1 = tile0 + chunk < tiling.tiles ? tile0 + chunk : tiling.tiles;
+    for (int64_t block = first; block < last; ++block) {
+      for (int64_t tile = tile0; tile < tile1; ++tile) {
+        const int64_t row = tiling.Begin(tile);
+        const int64_t height = tiling.Height(tile);
+        const DenseTileFunction function =
+            is_bf16 ? PickDenseTile<Bf16Weights>(height) : PickDenseTile<F32Weights>(height);
+        function(args, block, x + row * padded, row);
+      }
+    }
+  }
+}
+
+inline constexpr MatMulKernels kMatMulKernels{kQuantizedRows, kDenseRows, Quantize,
+                                              Interleave,     Quantized,  Dense};
+
+}  // namespace quantspec::cpu::QS_ISA

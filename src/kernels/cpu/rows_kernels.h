@@ -1,0 +1,20 @@
+// Operations on whole rows, one row a call: norms, RoPE, the gated activation.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/backend.h"
+
+namespace quantspec::cpu {
+
+struct RowsKernels {
+  // out = x / sqrt(mean(x^2) + epsilon) * weight, `count` values; in place allowed.
+  void (*rms_norm)(const float* x, const float* weight, float epsilon, int64_t count, float* out);
+  // Rotates one token's heads by its row of the table, [rotated / 2] pairs of cosine and sine.
+  void (*rope)(float* x, const float* table, int heads, int head_dim, int rotated,
+               RopeLayout layout);
+  // out = silu(gate) * up, `count` values; in place allowed.
+  void (*gate)(const float* gate, const float* up, int64_t count, float* out);
+};
+
+}  // namespace quantspec::cpu
