@@ -1,0 +1,107 @@
+// A model's weights: which tensors there are, how each is stored, and loading them.
+//
+// Keep what the source knows, never more: 4-bit affine sources are imported code by code into one
+// plane, everything finer becomes HQ8 with two planes that serve target and draft (docs/formats/
+// hq8.md). How many planes the draft reads is data: the draft plan.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/thread_pool.h"
+#include "kernels/backend.h"
+#include "model/config.h"
+#include "model/tensor_source.h"
+#include "quantspec/types.h"
+
+namespace quantspec {
+
+struct WeightOptions {
+  WeightMode mode = WeightMode::kAuto;
+  int group = 32;              // wanted HQ8 group; the largest of 128, 64, 32 up to it that divides
+  int draft_exact_layers = 0;  // last layers that the draft reads as the target does
+};
+
+// A linear layer: what the target multiplies with, and what the draft does.
+struct Linear {
+  PackedWeight target;
+  PackedWeight draft;                   // the same planes, or a copy of fewer bits
+  Planes draft_planes = Planes::kBoth;  // of `draft`
+  const float* bias = nullptr;          // [outputs] or null
+};
+
+struct LayerWeights {
+  const float* attn_norm = nullptr;  // [hidden]
+  const float* q_norm = nullptr;     // [head_dim], null unless has_qk_norm
+  const float* k_norm = nullptr;
+  const float* ffn_norm = nullptr;
+  Linear q, k, v, o, gate, up, down;
+};
+
+// How one tensor will be stored; made from names, shapes and options before anything is loaded.
+struct TensorPlan {
+  const SourceTensor* source = nullptr;
+  bool is_linear = false;       // else a vector, kept as float
+  WeightSpec target;            // linear layers only
+  bool imports_target = false;  // 4-bit codes as they are, else encoded from float
+  bool has_draft_copy = false;
+  WeightSpec draft;
+  bool imports_draft = false;
+  Planes draft_planes = Planes::kBoth;
+  size_t offset = 0;  // in the arena: target planes, then the draft copy's
+  size_t bytes = 0;
+  std::string StoredType() const;
+};
+
+// Checks that every tensor the architecture needs is there once, with its shape, and nothing
+// else. Throws Error{kCorrupt} naming tensor, found and expected shape.
+class WeightPlan {
+ public:
+  WeightPlan(const TensorSource& source, const ModelConfig& config, const WeightOptions& options,
+             const Backend& backend);
+  uint64_t bytes() const { return bytes_; }
+  const std::vector<TensorPlan>& tensors() const { return tensors_; }
+  const TensorPlan* Find(std::string_view name) const;  // null if absent
+
+ private:
+  void Add(const TensorSource& source, const std::string& name, std::vector<int64_t> shape,
+           bool is_optional, bool is_exact_in_draft, const WeightOptions& options,
+           const Backend& backend);
+  std::vector<TensorPlan> tensors_;
+  uint64_t bytes_ = 0;
+};
+
+// Immutable after loading; shared by all sessions.
+class Model {
+ public:
+  // `done` is called with the share loaded; returning false throws Error{kUsage} "interrupted".
+  Model(const TensorSource& source, ModelConfig config, const WeightOptions& options,
+        const Backend& backend, ThreadPool& pool, const std::function<bool(double)>& done);
+
+  const ModelConfig& config() const { return config_; }
+  const EmbeddingTable& embedding() const { return embedding_; }
+  const LayerWeights& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
+  const float* output_norm() const { return output_norm_; }
+  const Linear& head() const { return head_; }
+  uint64_t bytes() const { return arena_.bytes(); }
+  // Bytes that one token reads.
+  uint64_t ReadBytes(const Backend& backend, Reader reader) const;
+
+ private:
+  Linear MakeLinear(const WeightPlan& plan, const Backend& backend, const std::string& name) const;
+  const float* Vector(const WeightPlan& plan, const std::string& name) const;
+
+  ModelConfig config_;
+  Buffer arena_;
+  EmbeddingTable embedding_;
+  std::vector<LayerWeights> layers_;
+  const float* output_norm_ = nullptr;
+  Linear head_;
+};
+
+// Reads "rope_freqs.weight" and its like into config.rope.divisors.
+void ReadRopeDivisors(const TensorSource& source, ModelConfig& config);
+
+}  // namespace quantspec
