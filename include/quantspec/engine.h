@@ -1,0 +1,85 @@
+// A model, loaded and ready: the entry point of the library.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quantspec/error.h"
+#include "quantspec/session.h"
+#include "quantspec/text.h"
+#include "quantspec/types.h"
+
+namespace quantspec {
+
+enum class BackendKind { kCpu, kReference };
+
+struct EngineOptions {
+  std::string model_path;         // a GGUF file
+  WeightMode weights = WeightMode::kAuto;
+  int group = 0;                  // 32, 64 or 128: HQ8 group along a row; 0 = the default, 32
+  int threads = 0;                // 0 = physical cores this process may use
+  BackendKind backend = BackendKind::kCpu;
+  int draft_exact_layers = -1;    // last layers that the draft reads with both planes; -1 = default
+  std::string random_shape;       // instead of a file: random weights of this architecture (bench)
+};
+
+// Called with the share done, 0 to 1. Returning false stops the work with kInterrupted / Error.
+using Progress = std::function<bool(double done)>;
+
+struct MemoryPlan {
+  MemoryBytes bytes;          // exactly what Load and Open will take
+  int context = 0;            // the context it was made for
+  int largest_context = 0;    // the largest one that fits into the memory available now
+  uint64_t available_bytes = 0;
+};
+
+// A model file that was read and checked, without its weights in memory.
+class ModelFile {
+ public:
+  // Throws Error: kIo, kCorrupt, kUnsupported.
+  static std::unique_ptr<ModelFile> Open(const EngineOptions& options);
+  virtual ~ModelFile() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  virtual std::vector<TensorInfo> Tensors() const = 0;
+  // (key, printable value) of the file's metadata, long arrays shortened.
+  virtual std::vector<std::pair<std::string, std::string>> Metadata() const = 0;
+  virtual MemoryPlan Plan(const SessionOptions& options) const = 0;
+  virtual const Tokenizer& tokenizer() const = 0;
+  // Throws Error{kUnsupported} naming `--chat off` for a template of no known family; null if the
+  // model has no template.
+  virtual const ChatFormat* chat() const = 0;
+};
+
+// Immutable after Load and safe to share between threads; every session belongs to one thread.
+class Engine {
+ public:
+  // Loads and packs the weights. Throws as ModelFile::Open does, and kMemory.
+  static std::shared_ptr<const Engine> Load(std::shared_ptr<const ModelFile> file,
+                                            const EngineOptions& options,
+                                            const Progress& progress = {});
+  virtual ~Engine() = default;
+
+  virtual const ModelFile& file() const = 0;
+  virtual const EngineOptions& options() const = 0;
+  // Takes all memory of the session at once. Throws Error{kMemory} with the largest context.
+  // The session keeps the engine alive.
+  virtual std::unique_ptr<Session> Open(const SessionOptions& options) const = 0;
+  virtual std::string_view isa() const = 0;  // "avx512", "avx2", "portable"
+  virtual int threads() const = 0;
+};
+
+// Times every operation of `engine`'s backend at the model's shapes, over data of its own, with cold
+// weights: linear layers for each of `rows` (1 to 128), attention also for each of
+// `depths`; the median of `repeat` runs. For tools; takes seconds and the memory of a few layers.
+std::vector<OpTiming> TimeOps(const Engine& engine, std::span<const int> rows,
+                              std::span<const int> depths, int repeat);
+
+// Version of the library, "0.1.0".
+std::string_view Version();
+
+}  // namespace quantspec

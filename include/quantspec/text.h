@@ -1,0 +1,80 @@
+// Text in and out of a model: tokens, chat prompts, and streaming that never splits a character.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quantspec/types.h"
+
+namespace quantspec {
+
+// How text is turned into tokens. Document text is never parsed for special tokens: a document
+// that contains "<|im_end|>" is text, not an instruction.
+enum class SpecialTokens { kAsText, kParse };
+
+// Immutable and safe to share between threads.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  virtual int vocab() const = 0;
+  // Tokens of `text`, without BOS or EOS. Any bytes are accepted, invalid UTF-8 too.
+  virtual std::vector<Token> Encode(std::string_view text, SpecialTokens special) const = 0;
+  // The bytes of one token as they appear in running text; special tokens give their name.
+  // Out-of-range ids throw Error{kUsage}.
+  virtual std::string Piece(Token token) const = 0;
+  // The text of `tokens`, e.g. without the space that SentencePiece models add in front.
+  virtual std::string Decode(std::span<const Token> tokens) const = 0;
+  virtual bool IsSpecial(Token token) const = 0;
+  // True if generation ends here: EOS, EOT, <|im_end|> and their like, from the file's metadata.
+  virtual bool IsEnd(Token token) const = 0;
+  // -1 where the model has none.
+  virtual Token bos() const = 0;
+  virtual Token eos() const = 0;
+  // True if the model's metadata asks for a BOS in front of a prompt.
+  virtual bool adds_bos() const = 0;
+};
+
+struct ChatMessage {
+  enum class Role { kSystem, kUser, kAssistant };
+  Role role = Role::kUser;
+  std::string text;
+};
+
+// A family of chat formats recognised from the model's own template.
+class ChatFormat {
+ public:
+  virtual ~ChatFormat() = default;
+  // "chatml", "llama2", "llama3", "mistral", "zephyr", "gemma", "phi", "deepseek".
+  virtual std::string_view family() const = 0;
+  // Tokens of the whole conversation, ready for the assistant's next turn; BOS included where the
+  // model wants one. Special tokens come from the template only, never from `messages`.
+  virtual std::vector<Token> Format(std::span<const ChatMessage> messages) const = 0;
+  // Tokens to append after the assistant's answer (whose end token was generated or not, see
+  // `ended`) so that the cache can be kept: closes that turn, adds `message`, opens the next one.
+  virtual std::vector<Token> Continue(const ChatMessage& message, bool ended) const = 0;
+};
+
+// Turns tokens into text piece by piece; a UTF-8 character whose bytes are spread over several
+// tokens is held back until it is whole. Invalid bytes come out as U+FFFD.
+class TextStream {
+ public:
+  explicit TextStream(const Tokenizer& tokenizer);
+  ~TextStream();
+  TextStream(const TextStream&) = delete;
+  TextStream& operator=(const TextStream&) = delete;
+
+  // The text that `token` completes; may be empty. Valid until the next call.
+  std::string_view Push(Token token);
+  // What is still held back, as U+FFFD.
+  std::string_view Finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quantspec

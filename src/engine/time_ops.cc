@@ -1,0 +1,312 @@
+// TimeOps: single operations over random data, with the shapes and formats of a model.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "decode/speculative.h"
+#include "engine/model_file.h"
+#include "quantspec/engine.h"
+
+namespace quantspec {
+namespace {
+
+// Weights are cold if one run streams through more than a last-level cache holds.
+constexpr size_t kColdBytes = size_t{256} << 20;
+constexpr size_t kMostCacheBytes = size_t{1} << 30;
+constexpr uint64_t kSeed = 1;
+
+void FillRandom(float* values, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    values[i] = static_cast<float>(2 * RandomUniform(kSeed, 0, i) - 1);
+  }
+}
+
+Buffer RandomRows(int64_t rows, int64_t columns) {
+  const auto count = static_cast<size_t>(rows * columns);
+  Buffer buffer(count * sizeof(float));
+  FillRandom(buffer.As<float>(), count);
+  return buffer;
+}
+
+// The median over `repeat` runs of `run`, which makes `calls` calls: microseconds of one.
+template <typename Run>
+double MedianUs(int repeat, size_t calls, const Run& run) {
+  std::vector<double> seconds(static_cast<size_t>(std::max(repeat, 1)));
+  run();  // warms the threads up
+  for (double& of_run : seconds) {
+    const double start = SteadySeconds();
+    run();
+    of_run = SteadySeconds() - start;
+  }
+  const auto middle = seconds.begin() + static_cast<int64_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle * 1e6 / static_cast<double>(calls);
+}
+
+// One packed weight of random values, copied often enough to be cold.
+class ColdWeights {
+ public:
+  ColdWeights(const WeightSpec& spec, size_t copies, const Backend& backend) {
+    const WeightBytes bytes = backend.SizeOf(spec);
+    const size_t stride = bytes.upper + bytes.lower;
+    memory_ = Buffer(stride * copies);
+    for (size_t copy = 0; copy < copies; ++copy) {
+      PackedWeight weight;
+      weight.spec = spec;
+      weight.upper = memory_.data() + copy * stride;
+      weight.lower = bytes.lower > 0 ? weight.upper + bytes.upper : nullptr;
+      weights_.push_back(weight);
+    }
+    Pack(backend);
+    for (size_t copy = 1; copy < copies; ++copy) {
+      std::copy_n(memory_.data(), stride, memory_.data() + copy * stride);
+    }
+  }
+  const PackedWeight& at(size_t copy) const { return weights_[copy]; }
+
+ private:
+  void Pack(const Backend& backend) const {
+    const PackedWeight& weight = weights_.front();
+    const WeightSpec& spec = weight.spec;
+    const auto inputs = static_cast<size_t>(spec.inputs);
+    for (int64_t first = 0; first < spec.outputs; first += kPackRows) {
+      const int64_t rows = std::min(kPackRows, spec.outputs - first);
+      const Buffer values = RandomRows(rows, spec.inputs);
+      const ConstRows x(values.As<float>(), rows, spec.inputs);
+      if (spec.group == 0) {
+        backend.PackDense(x, first, weight);
+        continue;
+      }
+      const size_t count = static_cast<size_t>(rows) * inputs;
+      std::vector<uint8_t> upper(count), lower(count);
+      std::vector<GroupScale> scales(count / static_cast<size_t>(spec.group));
+      EncodeRows(x, spec.group, upper.data(), lower.data(), scales.data());
+      HqRows codes{rows, spec.inputs, spec.group, upper, lower, scales};
+      if (spec.format == WeightFormat::kHq4) codes.lower = {};
+      backend.PackQuantized(codes, first, weight);
+    }
+  }
+
+  Buffer memory_;
+  std::vector<PackedWeight> weights_;
+};
+
+class OpTimer {
+ public:
+  OpTimer(const Engine& engine, std::span<const int> rows, int repeat)
+      : file_(dynamic_cast<const ModelFileImpl&>(engine.file())),
+        config_(file_.config()),
+        rows_(rows),
+        repeat_(repeat),
+        most_rows_(*std::max_element(rows.begin(), rows.end())),
+        pool_(engine.threads()),
+        backend_(MakeBackend(engine.options().backend, pool_)),
+        plan_(file_.source(), config_, MakeWeightOptions(engine.options()), *backend_) {}
+
+  std::vector<OpTiming> Run(std::span<const int> depths) {
+    Reserve(*std::max_element(depths.begin(), depths.end()));
+    TimeLinear("attn_qkv", {"blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight"});
+    TimeLinear("attn_output", {"blk.0.attn_output.weight"});
+    TimeLinear("ffn_gate_up", {"blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"});
+    TimeLinear("ffn_down", {"blk.0.ffn_down.weight"});
+    TimeLinear("head", {plan_.Find("output.weight") ? "output.weight" : "token_embd.weight"});
+    for (const int depth : depths) {
+      if (depth > 0) TimeAttend(depth);
+    }
+    TimeSmall();
+    return std::move(timings_);
+  }
+
+ private:
+  KvGeometry geometry() const { return {config_.info.kv_heads, config_.info.head_dim}; }
+
+  void Reserve(int depth) {
+    ScratchLimits limits;
+    limits.rows = std::max<int64_t>(most_rows_, kKvGroup);
+    limits.inputs = std::max({config_.info.hidden, config_.info.ffn, config_.QueryWidth()});
+    limits.positions = depth + kKvGroup + most_rows_;
+    limits.geometry = geometry();
+    limits.q_heads = config_.info.q_heads;
+    backend_->Reserve(limits);
+  }
+
+  void Add(std::string op, int rows, int depth, double us, uint64_t bytes, double operations) {
+    timings_.push_back({std::move(op), rows, depth, us, bytes, operations});
+  }
+
+  // The products that share an input, as the forward pass calls them, for both readers.
+  void TimeLinear(const std::string& name, const std::vector<const char*>& tensors) {
+    std::vector<WeightSpec> target, draft;
+    std::vector<Planes> draft_planes;
+    for (const char* tensor : tensors) {
+      const TensorPlan* plan = plan_.Find(tensor);
+      if (plan == nullptr) return;
+      target.push_back(plan->target);
+      draft.push_back(plan->has_draft_copy ? plan->draft : plan->target);
+      draft_planes.push_back(plan->draft_planes);
+    }
+    const std::vector<Planes> both(tensors.size(), Planes::kBoth);
+    TimeProducts("matmul " + name + " target", target, both);
+    TimeProducts("matmul " + name + " draft", draft, draft_planes);
+  }
+
+  void TimeProducts(const std::string& op, const std::vector<WeightSpec>& specs,
+                    const std::vector<Planes>& planes) {
+    uint64_t bytes = 0, stored = 0;
+    double cells = 0;
+    for (size_t i = 0; i < specs.size(); ++i) {
+      const WeightBytes of_weight = backend_->SizeOf(specs[i]);
+      bytes += of_weight.upper + (planes[i] == Planes::kBoth ? of_weight.lower : 0);
+      stored += of_weight.upper + of_weight.lower;
+      cells += static_cast<double>(specs[i].outputs) * static_cast<double>(specs[i].inputs);
+    }
+    const auto copies = static_cast<size_t>(kColdBytes / stored + 1);
+    std::vector<ColdWeights> weights;
+    std::vector<Buffer> outputs;
+    for (const WeightSpec& spec : specs) {
+      weights.emplace_back(spec, copies, *backend_);
+      outputs.push_back(RandomRows(most_rows_, spec.outputs));
+    }
+    const int64_t inputs = specs.front().inputs;
+    const Buffer input = RandomRows(most_rows_, inputs);
+    std::vector<Product> products(specs.size());
+    for (const int rows : rows_) {
+      const ConstRows x(input.As<float>(), rows, inputs);
+      const double us = MedianUs(repeat_, copies, [&] {
+        for (size_t copy = 0; copy < copies; ++copy) {
+          for (size_t i = 0; i < specs.size(); ++i) {
+            products[i].weight = &weights[i].at(copy);
+            products[i].planes = planes[i];
+            products[i].y = Rows(outputs[i].As<float>(), rows, specs[i].outputs);
+          }
+          backend_->MatMul(x, products);
+        }
+      });
+      Add(op, rows, 0, us, bytes, 2.0 * rows * cells);
+    }
+  }
+
+  // A cache of `depth` random tokens in as many layers as the model has, memory permitting.
+  std::unique_ptr<KvCache> FilledCache(CacheKind kind, int depth, int* layers) {
+    KvCacheSpec spec = MakeCacheSpec(config_, WeightMode::kAuto, kind, depth + kKvGroup);
+    spec.layers = 1;
+    const uint64_t of_layer = KvCacheBytes(spec, *backend_);
+    spec.layers = static_cast<int>(std::clamp<uint64_t>(
+        kMostCacheBytes / of_layer, 1, static_cast<uint64_t>(config_.info.layers)));
+    *layers = spec.layers;
+    auto cache = MakeKvCache(spec, *backend_);
+    const Buffer k = RandomRows(kKvGroup, config_.KvWidth());
+    const ConstRows values(k.As<float>(), kKvGroup, config_.KvWidth());
+    for (int layer = 0; layer < spec.layers; ++layer) {
+      DenseSegment prompt = cache->PromptSegment(layer, depth);
+      for (int first = 0; first < depth; first += kKvGroup) {
+        const ConstRows part = values.Rows(0, std::min(kKvGroup, depth - first));
+        prompt.rows = first + part.rows;
+        backend_->StoreKv(part, part, spec.geometry, prompt, first);
+      }
+      cache->TakePrompt(*backend_, layer, depth);
+    }
+    cache->EndPrompt(depth);
+    return cache;
+  }
+
+  void TimeAttend(int asked) {
+    // After a whole group there is room for any number of rows before the next seal.
+    const int depth = std::max(asked / kKvGroup, 1) * kKvGroup;
+    int layers = 0;
+    const auto sealed = FilledCache(CacheKind::kHierarchical, depth, &layers);
+    TimeAttend("attend target", *sealed, layers, Reader::kTarget);
+    TimeAttend("attend draft", *sealed, layers, Reader::kDraft);
+    const auto full = FilledCache(CacheKind::kFull, depth, &layers);
+    TimeAttend("attend full", *full, layers, Reader::kTarget);
+  }
+
+  void TimeAttend(const std::string& op, KvCache& cache, int layers, Reader reader) {
+    const int width = config_.QueryWidth();
+    const int depth = cache.Length();
+    const Buffer q = RandomRows(most_rows_, width), out = RandomRows(most_rows_, width);
+    const Buffer kv = RandomRows(most_rows_, config_.KvWidth());
+    for (const int rows : rows_) {
+      if (rows > cache.Room()) continue;
+      const uint64_t bytes = cache.ReadBytes(*backend_, reader) / static_cast<uint64_t>(layers);
+      cache.Extend(rows);
+      const ConstRows stored(kv.As<float>(), rows, config_.KvWidth());
+      for (int layer = 0; layer < layers; ++layer) {
+        cache.Store(*backend_, layer, depth, stored, stored);
+      }
+      const double us = MedianUs(repeat_, static_cast<size_t>(layers), [&] {
+        for (int layer = 0; layer < layers; ++layer) {
+          AttendArgs args;
+          args.q = ConstRows(q.As<float>(), rows, width);
+          args.kv = cache.View(layer, reader);
+          args.first_position = depth;
+          args.q_heads = config_.info.q_heads;
+          args.scale = 1.0f / std::sqrt(static_cast<float>(config_.info.head_dim));
+          args.out = Rows(out.As<float>(), rows, width);
+          backend_->Attend(args);
+        }
+      });
+      cache.Truncate(depth);
+      Add(op, rows, depth, us, bytes, 4.0 * rows * static_cast<double>(depth) * width);
+    }
+  }
+
+  void TimeSmall() {
+    const int hidden = config_.info.hidden, ffn = config_.info.ffn;
+    const Buffer x = RandomRows(most_rows_, hidden), norm = RandomRows(1, hidden);
+    const Buffer gate = RandomRows(most_rows_, ffn), up = RandomRows(most_rows_, ffn);
+    const Buffer normed = RandomRows(most_rows_, hidden), gated = RandomRows(most_rows_, ffn);
+    constexpr size_t kCalls = 64;
+    for (const int rows : rows_) {
+      const auto values = static_cast<double>(rows);
+      const double norm_us = MedianUs(repeat_, kCalls, [&] {
+        for (size_t call = 0; call < kCalls; ++call) {
+          backend_->RmsNorm(ConstRows(x.As<float>(), rows, hidden), norm.As<float>(), 1e-5f,
+                            Rows(normed.As<float>(), rows, hidden));
+        }
+      });
+      Add("rms_norm", rows, 0, norm_us, sizeof(float) * static_cast<uint64_t>(rows * hidden),
+          4.0 * values * hidden);
+      const double gate_us = MedianUs(repeat_, kCalls, [&] {
+        for (size_t call = 0; call < kCalls; ++call) {
+          backend_->GatedActivation(ConstRows(gate.As<float>(), rows, ffn),
+                                    ConstRows(up.As<float>(), rows, ffn),
+                                    Rows(gated.As<float>(), rows, ffn));
+        }
+      });
+      Add("gated_activation", rows, 0, gate_us,
+          2 * sizeof(float) * static_cast<uint64_t>(rows * ffn), 4.0 * values * ffn);
+    }
+  }
+
+  const ModelFileImpl& file_;
+  const ModelConfig& config_;
+  std::span<const int> rows_;
+  int repeat_;
+  int most_rows_;
+  ThreadPool pool_;
+  std::unique_ptr<Backend> backend_;
+  WeightPlan plan_;
+  std::vector<OpTiming> timings_;
+};
+
+void CheckAll(const char* name, std::span<const int> values, int low, int high) {
+  for (const int value : values) {
+    if (value >= low && value <= high) continue;
+    throw Error(ErrorKind::kUsage, std::string(name) + ": found " + std::to_string(value) +
+                                       ", expected " + std::to_string(low) + " to " +
+                                       std::to_string(high));
+  }
+  if (values.empty()) throw Error(ErrorKind::kUsage, std::string(name) + ": found none");
+}
+
+}  // namespace
+
+std::vector<OpTiming> TimeOps(const Engine& engine, std::span<const int> rows,
+                              std::span<const int> depths, int repeat) {
+  CheckAll("rows", rows, 1, kKvGroup);
+  CheckAll("depths", depths, 0, 1 << 24);
+  return OpTimer(engine, rows, repeat).Run(depths);
+}
+
+}  // namespace quantspec
