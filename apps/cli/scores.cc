@@ -1,0 +1,35 @@
+#include "cli/scores.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace quantspec::cli {
+
+Distribution::Distribution(std::span<const float> logits) : logits_(logits) {
+  const auto top = std::max_element(logits.begin(), logits.end());
+  likeliest_ = static_cast<size_t>(top - logits.begin());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - *top));
+  log_sum_ = static_cast<double>(*top) + std::log(sum);
+}
+
+void ScoreSum::AddText(const Distribution& row, Token next) {
+  negative_log_likelihood_ -= row.LogProbability(static_cast<size_t>(next));
+  ++texts_;
+}
+
+void ScoreSum::AddAgainst(const Distribution& base, const Distribution& row) {
+  for (size_t token = 0; token < row.vocab(); ++token) {
+    const double log_p = base.LogProbability(token);
+    const double log_q = row.LogProbability(token);
+    const double p = std::exp(log_p);
+    if (p > 0) kld_ += p * (log_p - log_q);
+    overlap_ += log_q < log_p ? std::exp(log_q) : p;
+  }
+  top1_ += base.likeliest() == row.likeliest() ? 1 : 0;
+  ++against_;
+}
+
+double ScoreSum::perplexity() const { return std::exp(negative_log_likelihood_ / texts_); }
+
+}  // namespace quantspec::cli
