@@ -1,0 +1,56 @@
+"""quantspec inspect: the contract's JSON, fast, for every model it can read."""
+
+import time
+
+import harness
+from harness import MODEL, run
+
+MODEL_FIELDS = {"name", "architecture", "layers", "hidden", "ffn", "q_heads", "kv_heads", "head_dim",
+                "vocab", "context"}
+
+
+class Inspect(harness.ProgramTest):
+    def test_tiny_models_show_their_shapes(self):
+        shown = self.run_json("inspect", harness.TINY_MODELS / "llama-gqa.gguf", "--context", 64)
+        self.assertLessEqual(MODEL_FIELDS, set(shown["model"]))
+        self.assertEqual(shown["model"]["architecture"], "llama")
+        for tensor in shown["tensors"]:
+            self.assertLessEqual({"name", "source_type", "stored_type", "shape"}, set(tensor))
+        memory = shown["memory_bytes"]
+        self.assertEqual(memory["total"],
+                         memory["weights"] + memory["cache"] + memory["scratch"])
+        self.assertGreater(shown["largest_context"], 0)
+
+    def test_the_memory_grows_with_the_context_and_the_weights(self):
+        path = harness.TINY_MODELS / "llama-gqa.gguf"
+        small = self.run_json("inspect", path, "--context", 32)["memory_bytes"]
+        large = self.run_json("inspect", path, "--context", 128)["memory_bytes"]
+        self.assertGreater(large["cache"], small["cache"])
+        floats = self.run_json("inspect", path, "--weights", "float")["memory_bytes"]
+        self.assertGreater(floats["weights"], small["weights"])
+
+    @harness.needs_model
+    def test_the_demo_model_is_shown_without_loading_it(self):
+        start = time.monotonic()
+        shown = self.run_json("inspect", "--model", MODEL)
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertEqual(shown["model"]["layers"], 30)
+        self.assertEqual(shown["model"]["context"], 8192)
+        self.assertEqual(len(shown["tensors"]), 272)
+        stored = {tensor["source_type"]: tensor["stored_type"] for tensor in shown["tensors"]}
+        self.assertEqual(stored["Q4_1"], "hq4 g32")
+
+    @harness.needs_model
+    def test_text_mode_has_metadata_tensors_and_memory(self):
+        shown = run("inspect", MODEL, "--context", 1000).stdout
+        for word in ("general.architecture = llama", "blk.0.attn_q.weight", "context of 1000 tokens",
+                     "Largest context"):
+            self.assertIn(word, shown)
+
+    @harness.needs_model
+    def test_a_context_beyond_the_model_is_refused(self):
+        self.assert_fails(run("inspect", MODEL, "--context", 9000), 1, "9000", "8192")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,158 @@
+// The promise of docs/architecture.md: speculative output equals plain output, token for token and
+// cache byte for cache byte, for every gamma, across seals, for any number of threads.
+//
+// On tiny random models always; on the demo model (QUANTSPEC_TEST_MODEL) a part, or everything that
+// docs/results.md names with QUANTSPEC_FULL=1.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "quantspec/engine.h"
+
+namespace quantspec {
+namespace {
+
+struct Output {
+  std::vector<Token> tokens;
+  std::string digest;
+  int64_t accepted = 0;
+  int64_t drafted = 0;
+  bool operator==(const Output& other) const {
+    return tokens == other.tokens && digest == other.digest;
+  }
+};
+
+std::shared_ptr<const Engine> LoadEngine(const std::string& path, WeightMode mode, int group,
+                                         int threads) {
+  EngineOptions options;
+  options.model_path = path;
+  options.weights = mode;
+  options.group = group;
+  options.threads = threads;
+  return Engine::Load(ModelFile::Open(options), options);
+}
+
+Output Decode(Session& session, const std::vector<Token>& prompt, int tokens, int gamma,
+              const SamplingOptions& sampling) {
+  session.Clear();
+  EXPECT_TRUE(session.Prefill(prompt));
+  GenerateOptions options;
+  options.max_tokens = tokens;
+  options.gamma = gamma;
+  options.ignore_end = true;
+  options.sampling = sampling;
+  const GenerateResult result = session.Generate(options);
+  EXPECT_EQ(result.tokens.size(), static_cast<size_t>(tokens));
+  return {result.tokens, session.CacheDigest(), result.stats.accepted, result.stats.drafted};
+}
+
+struct Plan {
+  std::string model;
+  WeightMode mode = WeightMode::kAuto;
+  int group = 32;
+  std::vector<Token> prompt;
+  int tokens = 0;
+  std::vector<int> gammas;
+  std::vector<int> threads;
+  std::vector<SamplingOptions> samplings;
+};
+
+// Returns the share of drafts accepted over everything that was decoded.
+double ExpectOneOutput(const Plan& plan) {
+  int64_t accepted = 0, drafted = 0;
+  for (const SamplingOptions& sampling : plan.samplings) {
+    Output plain;
+    for (const int threads : plan.threads) {
+      const auto engine = LoadEngine(plan.model, plan.mode, plan.group, threads);
+      SessionOptions options;
+      options.context = static_cast<int>(plan.prompt.size()) + plan.tokens;
+      const auto session = engine->Open(options);
+      for (const int gamma : plan.gammas) {
+        const Output output = Decode(*session, plan.prompt, plan.tokens, gamma, sampling);
+        if (plain.tokens.empty()) plain = output;
+        EXPECT_TRUE(output == plain)
+            << "gamma " << gamma << ", threads " << threads << ", temperature "
+            << sampling.temperature << ", seed " << sampling.seed;
+        accepted += output.accepted;
+        drafted += output.drafted;
+      }
+    }
+  }
+  return drafted == 0 ? 0 : static_cast<double>(accepted) / static_cast<double>(drafted);
+}
+
+SamplingOptions Coupled(uint64_t seed) {
+  SamplingOptions sampling;
+  sampling.temperature = 0.8f;
+  sampling.seed = seed;
+  return sampling;
+}
+
+TEST(Exactness, SpeculativeOutputIsPlainOutputOnTinyModels) {
+  const std::string folder = std::string(QS_GOLDEN_DIR) + "/models/";
+  for (const char* model : {"llama-long.gguf", "qwen3-gqa4-tied.gguf"}) {
+    for (const WeightMode mode : {WeightMode::kAuto, WeightMode::kNested, WeightMode::kBf16}) {
+      Plan plan;
+      plan.model = folder + model;
+      plan.mode = mode;
+      EngineOptions options;
+      options.model_path = plan.model;
+      const auto file = ModelFile::Open(options);
+      const int context = file->info().context;
+      const int prompt = context / 3;
+      for (int i = 0; i < prompt; ++i) plan.prompt.push_back((i * 29 + 3) % file->info().vocab);
+      plan.tokens = context - prompt;
+      plan.gammas = {0, 1, 2, 3, 4, 6, 8, 16, kGammaAuto};
+      plan.threads = {1, 2};
+      plan.samplings = {SamplingOptions{}, Coupled(1), Coupled(2)};
+      ExpectOneOutput(plan);
+    }
+  }
+}
+
+std::string ReadBook(size_t bytes) {
+  const char* folder = std::getenv("QUANTSPEC_BOOKS");
+  std::ifstream file(std::string(folder ? folder : "") + "/moby-dick.txt");
+  if (!file) file.open(std::string(QS_GOLDEN_DIR) + "/../../examples/document.txt");
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str().substr(0, bytes);
+}
+
+TEST(Exactness, SpeculativeOutputIsPlainOutputOnTheDemoModel) {
+  const char* model = std::getenv("QUANTSPEC_TEST_MODEL");
+  if (model == nullptr) GTEST_SKIP() << "SKIPPED: QUANTSPEC_TEST_MODEL names no model";
+  const bool full = std::getenv("QUANTSPEC_FULL") != nullptr;
+  EngineOptions options;
+  options.model_path = model;
+  const auto file = ModelFile::Open(options);
+  std::vector<Token> text = file->tokenizer().Encode(ReadBook(20000), SpecialTokens::kAsText);
+  ASSERT_GT(text.size(), 2000u);
+  text.resize(full ? 2000 : 700);
+  struct Mode {
+    WeightMode mode;
+    int group;
+  };
+  for (const Mode mode :
+       {Mode{WeightMode::kAuto, 32}, {WeightMode::kNested, 64}, {WeightMode::kBf16, 32}}) {
+    Plan plan;
+    plan.model = model;
+    plan.mode = mode.mode;
+    plan.group = mode.group;
+    plan.prompt = text;
+    plan.tokens = full ? 700 : 150;
+    plan.gammas = full ? std::vector<int>{0, 1, 2, 3, 4, 6, 8, 16, kGammaAuto}
+                       : std::vector<int>{0, 3, 16, kGammaAuto};
+    plan.threads = full ? std::vector<int>{1, 2} : std::vector<int>{2};
+    plan.samplings = {SamplingOptions{}, Coupled(1)};
+    if (full) plan.samplings.push_back(Coupled(2));
+    EXPECT_GT(ExpectOneOutput(plan), 0.5) << "the draft hardly ever agrees";
+  }
+}
+
+}  // namespace
+}  // namespace quantspec

@@ -1,0 +1,167 @@
+// Tiny random models of every architecture against logits of an independent implementation
+// (make_models.py).
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "quantspec/engine.h"
+
+namespace quantspec {
+namespace {
+
+const std::string kFolder = std::string(QS_GOLDEN_DIR) + "/models/";
+
+struct Case {
+  std::string model;
+  std::string view;  // "full", or what a reader of the hierarchical cache sees
+  std::vector<Token> tokens;
+  int rows = 0;
+  int vocab = 0;
+  std::vector<float> logits;  // [rows, vocab], of the last `rows` tokens
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.model << " " << c.view; }
+
+std::vector<Case> ReadCases() {
+  std::vector<Case> cases;
+  std::ifstream values(kFolder + "logits.f32", std::ios::binary);
+  std::ifstream text(kFolder + "cases.json");
+  for (const auto& entry : nlohmann::json::parse(text)) {
+    Case c{entry["model"], entry["view"], entry["tokens"], entry["rows"], entry["vocab"], {}};
+    c.logits.resize(static_cast<size_t>(c.rows) * c.vocab);
+    values.seekg(entry["offset"].get<std::streamoff>() * 4);
+    values.read(reinterpret_cast<char*>(c.logits.data()),
+                static_cast<std::streamsize>(c.logits.size() * 4));
+    cases.push_back(std::move(c));
+  }
+  return cases;
+}
+
+bool IsFull(const Case& c) { return c.view == "full"; }
+
+// Of the largest logit of a row: float32 against float64, with room for a code that falls on the
+// other side of a rounding boundary. The cpu backend rounds queries and probabilities to 8 bits
+// where it reads sealed groups.
+float Tolerance(const Case& c, BackendKind backend) {
+  return IsFull(c) || backend == BackendKind::kReference ? 1e-3f : 3e-2f;
+}
+
+// The largest difference of two rows over the largest magnitude of `expected`.
+float RelativeError(const float* expected, const float* actual, int count) {
+  float largest = 0.0f, difference = 0.0f;
+  for (int i = 0; i < count; ++i) {
+    if (!std::isfinite(actual[i])) return INFINITY;
+    largest = std::max(largest, std::abs(expected[i]));
+    difference = std::max(difference, std::abs(expected[i] - actual[i]));
+  }
+  return difference / largest;
+}
+
+// Prefills all but the last rows and steps through these in steps of 1, 3 and the rest.
+std::vector<float> LastLogits(Session& session, const Case& c) {
+  const std::span<const Token> tokens(c.tokens);
+  size_t done = tokens.size() - c.rows;
+  EXPECT_TRUE(session.Prefill(tokens.first(done)));
+  const Reader reader = c.view == "hierarchical draft" ? Reader::kDraft : Reader::kTarget;
+  std::vector<float> logits;
+  for (size_t count : {size_t{1}, size_t{3}, size_t(c.rows - 4)}) {
+    const auto rows = session.Step(reader, tokens.subspan(done, count));
+    EXPECT_EQ(rows.size(), count * c.vocab);
+    logits.insert(logits.end(), rows.begin(), rows.end());
+    done += count;
+    session.Rewind(static_cast<int>(done));
+  }
+  EXPECT_EQ(session.length(), static_cast<int>(tokens.size()));
+  return logits;
+}
+
+// The largest relative error of the case's rows.
+float ErrorOf(const Case& c, BackendKind backend) {
+  EngineOptions options;
+  options.model_path = kFolder + c.model;
+  options.weights = WeightMode::kFloat;
+  options.backend = backend;
+  options.threads = 2;
+  const auto engine = Engine::Load(ModelFile::Open(options), options);
+  SessionOptions session_options;
+  session_options.cache = IsFull(c) ? CacheKind::kFull : CacheKind::kHierarchical;
+  const auto session = engine->Open(session_options);
+  const std::vector<float> logits = LastLogits(*session, c);
+  EXPECT_EQ(logits.size(), c.logits.size());
+  float error = 0.0f;
+  for (size_t at = 0; at < logits.size(); at += c.vocab) {
+    error = std::max(error, RelativeError(&c.logits[at], &logits[at], c.vocab));
+  }
+  return error;
+}
+
+using Param = std::tuple<Case, BackendKind>;
+class GoldenModels : public testing::TestWithParam<Param> {};
+
+TEST_P(GoldenModels, GiveTheLogitsOfAnIndependentImplementation) {
+  const auto& [c, backend] = GetParam();
+  const float error = ErrorOf(c, backend);
+  RecordProperty("relative_error", std::to_string(error));
+  EXPECT_LE(error, Tolerance(c, backend));
+}
+
+// The tolerance is tight enough to notice one wrong token at the very beginning of the prompt, ...
+TEST_P(GoldenModels, NoticeADifferentFirstToken) {
+  auto [c, backend] = GetParam();
+  c.tokens[0] = (c.tokens[0] + 1) % c.vocab;
+  EXPECT_GT(ErrorOf(c, backend), Tolerance(c, backend));
+}
+
+// ... and, where groups are sealed, to tell the two readers apart.
+TEST_P(GoldenModels, NoticeTheOtherReader) {
+  auto [c, backend] = GetParam();
+  if (IsFull(c)) return;
+  c.view = c.view == "hierarchical draft" ? "hierarchical target" : "hierarchical draft";
+  EXPECT_GT(ErrorOf(c, backend), Tolerance(c, backend));
+}
+
+std::string ParamName(const testing::TestParamInfo<Param>& info) {
+  const auto& [c, backend] = info.param;
+  std::string name = c.model.substr(0, c.model.rfind('.')) + "_" + c.view;
+  std::replace_if(
+      name.begin(), name.end(), [](char x) { return x == '-' || x == ' '; }, '_');
+  return name + (backend == BackendKind::kCpu ? "_cpu" : "_reference");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GoldenModels,
+                         testing::Combine(testing::ValuesIn(ReadCases()),
+                                          testing::Values(BackendKind::kReference,
+                                                          BackendKind::kCpu)),
+                         ParamName);
+
+// What opening `model` throws, or "".
+std::string Refusal(const std::string& model) {
+  EngineOptions options;
+  options.model_path = kFolder + model;
+  try {
+    ModelFile::Open(options);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported) << error.what();
+    return error.what();
+  }
+  return "";
+}
+
+TEST(RefusedModels, SayWhatIsMissing) {
+  EXPECT_THAT(Refusal("refused-sliding-window.gguf"), testing::HasSubstr("sliding-window"));
+  EXPECT_THAT(Refusal("refused-architecture.gguf"), testing::HasSubstr("gemma3"));
+}
+
+}  // namespace
+}  // namespace quantspec

@@ -1,0 +1,116 @@
+// Attend of every instruction set against the reference.
+#include <gtest/gtest.h>
+
+#include "parity/kv.h"
+
+namespace quantspec::testing {
+namespace {
+
+class AttentionParity : public Parity {
+ protected:
+  struct Shape {
+    int head_dim = 64;
+    int kv_heads = 2;
+    int gqa = 3;
+    int64_t groups = 0;
+    int64_t tail = 0;  // rows, the queries' own included
+    int64_t tokens = 1;
+    KvType type = KvType::kF16;
+  };
+
+  static std::string Name(const Shape& s) {
+    return "head_dim " + std::to_string(s.head_dim) + ", gqa " + std::to_string(s.gqa) +
+           ", groups " + std::to_string(s.groups) + ", tail " + std::to_string(s.tail) +
+           ", tokens " + std::to_string(s.tokens);
+  }
+
+  // Scores are of the order of 1, so weights are spread over many tokens.
+  static Tolerance ToleranceOf(const Shape& s, const std::vector<float>& q) {
+    const double scale = 1.0 / std::sqrt(s.head_dim);
+    const auto seen = static_cast<double>(s.groups * kKvGroup + s.tail - s.tokens + 1);
+    Tolerance scores = DotTolerance(s.head_dim, s.head_dim * scale);
+    Tolerance weights;
+    if (s.groups > 0) {
+      // The step of a key channel is at most 7 (its range in sigmas) * 1.25 / 15; of a value 0.4.
+      const double key_step = 7.0 * 1.25 / 15.0;
+      scores = scores + CodeDotTolerance(s.head_dim, Largest(q) * scale * key_step, 127, 1.0);
+      // The largest weight of a group, of a token with a score 3 to 4 sigmas above the mean.
+      const double largest = std::min(1.0, 32.0 / seen);
+      weights = std::sqrt(double(s.groups)) * CodeDotTolerance(kKvGroup, 0.4 * largest, 127, 1.0);
+    }
+    return SoftmaxTolerance(scores, seen) + weights;
+  }
+
+  void Check(const Shape& s) {
+    const KvGeometry geometry{s.kv_heads, s.head_dim};
+    const int q_heads = s.kv_heads * s.gqa;
+    Random random(static_cast<uint64_t>(s.head_dim * 1000 + s.groups * 10 + s.tokens));
+    const int64_t positions = s.groups * kKvGroup + s.tail;
+    const KvData data(random, geometry, positions);
+    const std::vector<float> q = random.Normals(s.tokens * q_heads * s.head_dim);
+    Reserve({s.tokens, 0, positions, geometry, q_heads});
+    OwnedCache fast(*cpu_, geometry, s.type, data, s.groups, s.tail);
+    OwnedCache plain(*reference_, geometry, s.type, data, s.groups, s.tail);
+    for (const Planes planes : {Planes::kBoth, Planes::kUpper}) {
+      GuardedRows actual(s.tokens, q_heads * s.head_dim);
+      GuardedRows expected(s.tokens, q_heads * s.head_dim);
+      AttendArgs args;
+      args.q = View(q, q_heads * s.head_dim);
+      args.first_position = positions - s.tokens;
+      args.q_heads = q_heads;
+      args.scale = static_cast<float>(1.0 / std::sqrt(s.head_dim));
+      args.kv = fast.view;
+      args.kv.planes = planes;
+      args.out = actual.view();
+      cpu_->Attend(args);
+      args.kv = plain.view;
+      args.kv.planes = planes;
+      args.out = expected.view();
+      reference_->Attend(args);
+      ExpectMatch(actual.Packed(), expected.Packed(), ToleranceOf(s, q), Name(s));
+      EXPECT_TRUE(actual.GuardsSurvive()) << Name(s);
+    }
+  }
+};
+
+TEST_P(AttentionParity, EveryNumberOfTokens) {
+  for (int64_t tokens = 1; tokens <= 17; ++tokens) {
+    Check({.groups = 2, .tail = 40, .tokens = tokens});
+  }
+}
+
+TEST_P(AttentionParity, ChatTurnsAndPrefill) {
+  for (const int64_t tokens : {18, 33, 40, 128}) {
+    Check({.groups = 1, .tail = 150, .tokens = tokens});
+    Check({.gqa = 1, .tail = tokens, .tokens = tokens});
+    Check({.tail = tokens + 30, .tokens = tokens, .type = KvType::kF32});
+  }
+  Check({.kv_heads = 1, .tail = 700, .tokens = 700});
+}
+
+TEST_P(AttentionParity, EveryHeadDimAndGqa) {
+  for (const int head_dim : {16, 64, 80, 96, 128, 256}) {
+    for (const int gqa : {1, 3, 4, 6, 8}) {
+      for (const int64_t tokens : {1, 3}) {
+        Check({head_dim, 2, gqa, 1, 20, tokens});
+      }
+    }
+  }
+}
+
+TEST_P(AttentionParity, EveryLengthAroundBorders) {
+  for (const int64_t tail : {1, 2, 15, 16, 17, 31, 63, 64, 65, 127, 128, 129, 255, 256, 257}) {
+    Check({.tail = tail});
+    Check({.groups = 1, .tail = tail});
+  }
+  for (const int64_t tail : {511, 512, 513, 1025}) Check({.kv_heads = 1, .tail = tail});
+}
+
+TEST_P(AttentionParity, ManyGroups) {
+  for (const int64_t groups : {3, 4, 5, 9}) Check({.groups = groups, .tail = 9, .tokens = 2});
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, AttentionParity, ::testing::ValuesIn(IsaNames()), IsaName);
+
+}  // namespace
+}  // namespace quantspec::testing

@@ -1,0 +1,92 @@
+// MatMul of every instruction set against the reference, for every weight format.
+#include <gtest/gtest.h>
+
+#include "parity/parity.h"
+
+namespace quantspec::testing {
+namespace {
+
+// A matrix packed by one backend.
+struct Packed {
+  Buffer memory;
+  PackedWeight weight;
+
+  Packed(const Backend& backend, const WeightSpec& spec, const std::vector<float>& values) {
+    const WeightBytes bytes = backend.SizeOf(spec);
+    memory = Buffer(bytes.upper + bytes.lower);
+    weight = {spec, memory.data(), bytes.lower > 0 ? memory.data() + bytes.upper : nullptr};
+    const ConstRows rows(values.data(), spec.outputs, spec.inputs);
+    if (spec.group == 0) {
+      backend.PackDense(rows, 0, weight);
+      return;
+    }
+    std::vector<uint8_t> upper(values.size()), lower(values.size());
+    std::vector<GroupScale> scales(values.size() / static_cast<size_t>(spec.group));
+    EncodeRows(rows, spec.group, upper.data(), lower.data(), scales.data());
+    HqRows codes{spec.outputs, spec.inputs, spec.group, upper, {}, scales};
+    if (spec.format == WeightFormat::kHq8) codes.lower = lower;
+    backend.PackQuantized(codes, 0, weight);
+  }
+};
+
+class MatMulParity : public Parity {
+ protected:
+  void Check(const WeightSpec& spec, Planes planes, int64_t rows, Accumulate accumulate) {
+    Random random(static_cast<uint64_t>(spec.inputs * 100 + rows));
+    const std::vector<float> values = random.Normals(spec.outputs * spec.inputs, 0.5f);
+    const std::vector<float> x = random.Normals(rows * spec.inputs);
+    const std::vector<float> bias = random.Normals(spec.outputs);
+    const std::vector<float> before = random.Normals(rows * spec.outputs);
+    Reserve({rows, spec.inputs, 16, {1, 16}, 1});
+    const Packed fast(*cpu_, spec, values), plain(*reference_, spec, values);
+    GuardedRows actual(rows, spec.outputs), expected(rows, spec.outputs);
+    actual.Fill(before);
+    expected.Fill(before);
+    const Product product{&fast.weight, planes, bias.data(), actual.view(), accumulate};
+    cpu_->MatMul(View(x, spec.inputs), {&product, 1});
+    const Product same{&plain.weight, planes, bias.data(), expected.view(), accumulate};
+    reference_->MatMul(View(x, spec.inputs), {&same, 1});
+
+    const auto inputs = static_cast<double>(spec.inputs);
+    // Magnitudes of normal x (mean 0.8) and weights (0.4), and of what is added.
+    Tolerance tolerance = DotTolerance(inputs, 0.8 * 0.4 * inputs + 4.0);
+    if (spec.group > 0) {
+      // Rows are rounded to 8 bits; a weight's step is at most 7 sigmas of 0.5 over 15.
+      tolerance = tolerance + CodeDotTolerance(inputs, Largest(x), 127, 7.0 * 0.5 / 15);
+    }
+    ExpectMatch(actual.Packed(), expected.Packed(), tolerance,
+                "format " + std::to_string(static_cast<int>(spec.format)) + ", " +
+                    std::to_string(rows) + " rows, " + std::to_string(spec.outputs) + " x " +
+                    std::to_string(spec.inputs));
+    EXPECT_TRUE(actual.GuardsSurvive());
+  }
+};
+
+TEST_P(MatMulParity, DenseFormats) {
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
+    for (int64_t rows = 1; rows <= 17; ++rows) Check({format, 33, 96}, Planes::kBoth, rows, {});
+    for (const int64_t inputs : {1, 7, 16, 31, 65, 577}) {
+      Check({format, 17, inputs}, Planes::kBoth, 3, Accumulate::kYes);
+    }
+  }
+}
+
+TEST_P(MatMulParity, QuantisedFormats) {
+  for (const WeightFormat format : {WeightFormat::kHq4, WeightFormat::kHq8}) {
+    for (const Planes planes : {Planes::kUpper, Planes::kBoth}) {
+      if (format == WeightFormat::kHq4 && planes == Planes::kBoth) continue;
+      for (const int group : {32, 64, 128}) {
+        for (int64_t rows = 1; rows <= 17; ++rows) {
+          Check({format, 33, 256, group}, planes, rows, Accumulate::kNo);
+        }
+        Check({format, 1, group, group}, planes, 2, Accumulate::kYes);
+        Check({format, 577, 5 * group, group}, planes, 40, Accumulate::kYes);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, MatMulParity, ::testing::ValuesIn(IsaNames()), IsaName);
+
+}  // namespace
+}  // namespace quantspec::testing
