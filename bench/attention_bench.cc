@@ -1,0 +1,253 @@
+// Attention against the machine's limits. An iteration goes once through the layers of a model
+// shape, whose caches no cache of the CPU holds together, and is followed by one plain read of as
+// many bytes with the same threads. Layers are repeated or left out so that about 100 to 250 MB
+// are read.
+//
+// Counters are from the best iteration, for shared machines: best_us a layer, GB_s of cache bytes,
+// `share` of the best plain read, GMAC_s of scores and values (causal). QUANTSPEC_ISA picks the
+// instruction set, QUANTSPEC_BENCH_THREADS the threads.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/random.h"
+#include "base/thread_pool.h"
+#include "kernels/backend.h"
+
+namespace quantspec {
+namespace {
+
+constexpr int kIterations = 12;
+
+ThreadPool& Pool() {
+  static ThreadPool pool([] {
+    const char* threads = std::getenv("QUANTSPEC_BENCH_THREADS");
+    return threads != nullptr ? std::atoi(threads) : DefaultThreads();
+  }());
+  return pool;
+}
+
+double Seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Seconds to sum `bytes` of fresh memory with all threads, once.
+double ReadSeconds(size_t bytes) {
+  static const Buffer buffer = [] {
+    Buffer memory(size_t{256} << 20);
+    std::fill_n(memory.As<uint64_t>(), memory.bytes() / 8, 1);
+    return memory;
+  }();
+  const double begin = Seconds();
+  Pool().Run([&](int thread) {
+    const auto words = static_cast<int64_t>(std::min(bytes, buffer.bytes()) / 8);
+    const Range part = PartOf(words, thread, Pool().threads(), 64);
+    const uint64_t* values = buffer.As<uint64_t>();
+    uint64_t sums[8] = {};
+    for (int64_t i = part.begin; i + 8 <= part.end; i += 8) {
+      for (int j = 0; j < 8; ++j) sums[j] += values[i + j];
+    }
+    uint64_t sum = 0;
+    for (uint64_t s : sums) sum += s;
+    benchmark::DoNotOptimize(sum);
+  });
+  return (Seconds() - begin) * static_cast<double>(bytes) /
+         static_cast<double>(std::min(bytes, buffer.bytes()));
+}
+
+std::unique_ptr<Backend> MakeBackend() {
+  const char* isa = std::getenv("QUANTSPEC_ISA");
+  return isa != nullptr ? MakeCpuBackend(Pool(), isa) : MakeCpuBackend(Pool());
+}
+
+struct Shape {
+  const char* name;
+  KvGeometry geometry;
+  int gqa;
+};
+constexpr Shape kShapes[] = {
+    {"smollm2", {3, 64}, 3},
+    {"d128_gqa4", {2, 128}, 4},
+    {"d128_mha", {4, 128}, 1},
+};
+
+enum class Kind { kTarget, kDraft, kDense };
+constexpr const char* kKindNames[] = {"target", "draft", "dense_f16"};
+
+// The cache of some layers, in one stretch each of planes or of dense rows.
+struct Layers {
+  std::vector<Buffer> memory;
+  std::vector<KvView> views;
+  size_t bytes = 0;  // that one reader reads of one layer
+};
+
+void FillF16(Buffer& memory) {
+  auto* values = memory.As<uint16_t>();
+  for (size_t i = 0; i < memory.bytes() / 2; ++i) {
+    values[i] = static_cast<uint16_t>((RandomBits(1, 2, i) & 0x83FFu) | 0x3000u);  // +-0.125..0.25
+  }
+}
+
+Layers MakeLayers(const Backend& backend, const Shape& shape, Kind kind, int64_t tokens) {
+  Layers layers;
+  const SealedBytes sealed = backend.SizeOf(shape.geometry, tokens / kKvGroup);
+  const size_t dense = backend.DenseBytes(shape.geometry, KvType::kF16, tokens);
+  layers.bytes = kind == Kind::kDense
+                     ? 2 * dense
+                     : sealed.upper + sealed.scales + (kind == Kind::kTarget ? sealed.lower : 0);
+  const size_t count = (size_t{100} << 20) / layers.bytes + 1;
+  for (size_t i = 0; i < count; ++i) {
+    KvView view;
+    view.geometry = shape.geometry;
+    const auto take = [&](size_t bytes) {
+      layers.memory.emplace_back(bytes);
+      FillF16(layers.memory.back());
+      return layers.memory.back().data();
+    };
+    if (kind == Kind::kDense) {
+      view.dense[0].keys = take(dense);
+      view.dense[0].values = take(dense);
+      view.dense[0].capacity = view.dense[0].rows = tokens;
+      view.dense_count = 1;
+    } else {
+      view.planes = kind == Kind::kTarget ? Planes::kBoth : Planes::kUpper;
+      view.sealed.upper = take(sealed.upper);
+      view.sealed.lower = take(sealed.lower);
+      view.sealed.scales = take(sealed.scales);
+      view.sealed.capacity = view.sealed.groups = tokens / kKvGroup;
+    }
+    layers.views.push_back(view);
+  }
+  return layers;
+}
+
+AttendArgs ArgsOf(const Shape& shape, const KvView& view, std::vector<float>& q,
+                  std::vector<float>& out, int64_t tokens, int64_t first_position) {
+  const int q_heads = shape.geometry.kv_heads * shape.gqa;
+  const int64_t columns = int64_t{q_heads} * shape.geometry.head_dim;
+  AttendArgs args;
+  args.q = ConstRows(q.data(), tokens, columns);
+  args.kv = view;
+  args.first_position = first_position;
+  args.q_heads = q_heads;
+  args.scale = 0.125f;
+  args.out = Rows(out.data(), tokens, columns);
+  return args;
+}
+
+std::vector<float> Queries(const Shape& shape, int64_t tokens) {
+  std::vector<float> q(
+      static_cast<size_t>(tokens * shape.geometry.kv_heads * shape.gqa * shape.geometry.head_dim));
+  for (size_t i = 0; i < q.size(); ++i) q[i] = static_cast<float>(RandomUniform(3, 4, i) - 0.5);
+  return q;
+}
+
+void Decode(benchmark::State& state, const Shape& shape, Kind kind, int64_t context,
+            int64_t tokens) {
+  const auto backend = MakeBackend();
+  backend->Reserve({tokens, 0, context, shape.geometry, shape.geometry.kv_heads * shape.gqa});
+  const Layers layers = MakeLayers(*backend, shape, kind, context);
+  std::vector<float> q = Queries(shape, tokens), out(q.size());
+  double best = 1e9, best_read = 1e9;
+  const size_t bytes = layers.bytes * layers.views.size();
+  for (auto _ : state) {
+    const double begin = Seconds();
+    for (const KvView& view : layers.views) {
+      // All tokens see the whole context: positions behind its end.
+      backend->Attend(ArgsOf(shape, view, q, out, tokens, context));
+    }
+    const double seconds = Seconds() - begin;
+    best = std::min(best, seconds);
+    best_read = std::min(best_read, ReadSeconds(bytes));
+    state.SetIterationTime(seconds);
+  }
+  const auto count = static_cast<double>(layers.views.size());
+  const double macs = 2.0 * static_cast<double>(context * tokens) * shape.geometry.kv_heads *
+                      shape.gqa * shape.geometry.head_dim;
+  state.counters["best_us"] = best / count * 1e6;
+  state.counters["GB_s"] = static_cast<double>(bytes) / best * 1e-9;
+  state.counters["share"] = best_read / best;
+  state.counters["GMAC_s"] = macs * count / best * 1e-9;
+}
+
+void Prefill(benchmark::State& state, const Shape& shape, int64_t context, int64_t chunk) {
+  const auto backend = MakeBackend();
+  const int64_t capacity = RoundUp(context, kDenseRows);
+  backend->Reserve({chunk, 0, capacity, shape.geometry, shape.geometry.kv_heads * shape.gqa});
+  const Layers layers = MakeLayers(*backend, shape, Kind::kDense, capacity);
+  std::vector<float> q = Queries(shape, chunk), out(q.size());
+  double best = 1e9;
+  for (auto _ : state) {
+    const double begin = Seconds();
+    for (int64_t first = 0; first < context; first += chunk) {
+      const int64_t tokens = std::min(chunk, context - first);
+      KvView view = layers.views.front();
+      view.dense[0].rows = first + tokens;
+      backend->Attend(ArgsOf(shape, view, q, out, tokens, first));
+    }
+    const double seconds = Seconds() - begin;
+    best = std::min(best, seconds);
+    state.SetIterationTime(seconds);
+  }
+  const double macs = static_cast<double>(context * (context + 1)) * shape.geometry.kv_heads *
+                      shape.gqa * shape.geometry.head_dim;
+  state.counters["best_us"] = best * 1e6;
+  state.counters["GMAC_s"] = macs / best * 1e-9;
+}
+
+void Seal(benchmark::State& state, const Shape& shape, int64_t context) {
+  const auto backend = MakeBackend();
+  const int64_t groups = context / kKvGroup;
+  const Layers layers = MakeLayers(*backend, shape, Kind::kDense, groups * kKvGroup);
+  const Layers sealed = MakeLayers(*backend, shape, Kind::kTarget, groups * kKvGroup);
+  double best = 1e9;
+  for (auto _ : state) {
+    const double begin = Seconds();
+    backend->SealKv(shape.geometry, layers.views[0].dense[0], 0, sealed.views[0].sealed, 0, groups);
+    const double seconds = Seconds() - begin;
+    best = std::min(best, seconds);
+    state.SetIterationTime(seconds);
+  }
+  state.counters["best_us"] = best * 1e6;
+}
+
+void RegisterAll() {
+  for (const Shape& shape : kShapes) {
+    for (const int64_t context : {8192, 16384}) {
+      for (const Kind kind : {Kind::kTarget, Kind::kDraft, Kind::kDense}) {
+        for (const int64_t tokens : {1, 2, 3, 4, 8}) {
+          const std::string name = std::string("attend/") + shape.name + "/" +
+                                   kKindNames[static_cast<int>(kind)] + "/" +
+                                   std::to_string(context) + "/tokens:" + std::to_string(tokens);
+          benchmark::RegisterBenchmark(name.c_str(), Decode, shape, kind, context, tokens)
+              ->Iterations(kIterations)
+              ->UseManualTime();
+        }
+      }
+    }
+    benchmark::RegisterBenchmark((std::string("prefill/") + shape.name + "/7000").c_str(), Prefill,
+                                 shape, 7000, 512)
+        ->Iterations(3)
+        ->UseManualTime();
+    benchmark::RegisterBenchmark((std::string("seal/") + shape.name + "/7000").c_str(), Seal, shape,
+                                 7000)
+        ->Iterations(kIterations)
+        ->UseManualTime();
+  }
+}
+
+}  // namespace
+}  // namespace quantspec
+
+int main(int argc, char** argv) {
+  quantspec::RegisterAll();
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
