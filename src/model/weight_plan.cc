@@ -55,7 +55,13 @@ void PlanLinear(const WeightOptions& options, bool is_head, bool is_exact_in_dra
       [[fallthrough]];
     case WeightMode::kNested:
       plan.target = SpecFor(group == 0 ? dense : WeightFormat::kHq8, source, group);
-      if (group != 0 && !is_head && !is_exact_in_draft) plan.draft_planes = Planes::kUpper;
+      if (group != 0 && !is_head && !is_exact_in_draft) {
+        plan.draft_planes = Planes::kUpper;
+      } else {
+        // Q8_0's own codes lose nothing, but their range is symmetric, which would cost a reader of
+        // the upper plane alone one level in nine.
+        plan.imports_target = source.type == GgmlType::kQ8_0 && group == 32;
+      }
       return;
   }
 }

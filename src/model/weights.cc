@@ -56,9 +56,14 @@ class RowLoader {
     if (imports) {
       const auto groups = static_cast<size_t>(columns / spec.group);
       for (int64_t row = 0; row < rows; ++row) {
-        ImportAffine4(source_.type, source_.Row(first + row), columns,
-                      upper_.data() + row * columns,
-                      scales_.data() + static_cast<size_t>(row) * groups);
+        const std::byte* blocks = source_.Row(first + row);
+        uint8_t* upper = upper_.data() + row * columns;
+        GroupScale* scales = scales_.data() + static_cast<size_t>(row) * groups;
+        if (spec.format == WeightFormat::kHq8) {
+          ImportQ8_0(blocks, columns, upper, lower_.data() + row * columns, scales);
+        } else {
+          ImportAffine4(source_.type, blocks, columns, upper, scales);
+        }
       }
     } else {
       EncodeRows(floats, spec.group, upper_.data(), lower_.data(), scales_.data());

@@ -45,7 +45,7 @@ struct TensorPlan {
   const SourceTensor* source = nullptr;
   bool is_linear = false;       // else a vector, kept as float
   WeightSpec target;            // linear layers only
-  bool imports_target = false;  // 4-bit codes as they are, else encoded from float
+  bool imports_target = false;  // codes as they are, else encoded from float
   bool has_draft_copy = false;
   WeightSpec draft;
   bool imports_draft = false;

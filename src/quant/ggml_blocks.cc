@@ -162,6 +162,21 @@ void ImportAffine4(GgmlType type, const std::byte* blocks, int64_t count, uint8_
   }
 }
 
+void ImportQ8_0(const std::byte* blocks, int64_t count, uint8_t* upper, uint8_t* lower,
+                GroupScale* scales) {
+  constexpr int kValues = 32, kBytes = 34;
+  for (int64_t i = 0; i < count; i += kValues, blocks += kBytes) {
+    // d q = Z + (c - 8) S / 16 with c = q + 128.
+    const float d = LoadF16(blocks);
+    scales[i / kValues] = MakeScale(16.0f * d, -120.0f * d);
+    for (int j = 0; j < kValues; ++j) {
+      const int code = Byte(blocks[2 + j]) ^ 0x80;
+      upper[i + j] = static_cast<uint8_t>(code >> 4);
+      lower[i + j] = static_cast<uint8_t>(code & 15);
+    }
+  }
+}
+
 bool AllFinite(GgmlType type, const std::byte* blocks, int64_t count) {
   if (type == GgmlType::kF32 || type == GgmlType::kBF16) {
     const int64_t size = type == GgmlType::kF32 ? 4 : 2;

@@ -56,4 +56,9 @@ void DecodeGgml(GgmlType type, const std::byte* blocks, int64_t count, float* ou
 void ImportAffine4(GgmlType type, const std::byte* blocks, int64_t count, uint8_t* upper,
                    GroupScale* scales);
 
+// Imports `count` values of Q8_0 as HQ8 in groups of 32: the very codes and scales, on a zero that
+// is rounded to f16, which moves a group by 1/16 of its step at most.
+void ImportQ8_0(const std::byte* blocks, int64_t count, uint8_t* upper, uint8_t* lower,
+                GroupScale* scales);
+
 }  // namespace quantspec

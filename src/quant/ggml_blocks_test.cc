@@ -76,6 +76,22 @@ TEST(GgmlBlocks, AffineImportsDecodeToTheSameValues) {
   }
 }
 
+TEST(GgmlBlocks, ImportsOfQ8_0LoseOnlyTheRoundingOfTheZero) {
+  for (const Record& record : ReadGolden()) {
+    if (record.type != GgmlType::kQ8_0) continue;
+    std::vector<uint8_t> upper(record.values.size()), lower(upper.size());
+    std::vector<GroupScale> scales(upper.size() / 32);
+    ImportQ8_0(record.blocks.data(), static_cast<int64_t>(upper.size()), upper.data(), lower.data(),
+               scales.data());
+    for (size_t i = 0; i < upper.size(); ++i) {
+      ASSERT_LE(std::max(upper[i], lower[i]), 15);
+      const float value = DecodeValue(scales[i / 32], upper[i], lower[i], Planes::kBoth);
+      const float step = std::abs(FloatFromF16(scales[i / 32].scale)) / 16;
+      ASSERT_NEAR(value, record.values[i], step / 16) << "value " << i;
+    }
+  }
+}
+
 TEST(GgmlBlocks, NotFiniteValuesAndScalesAreFound) {
   const float bad[] = {1.0f, std::numeric_limits<float>::infinity(), 2.0f};
   EXPECT_FALSE(AllFinite(GgmlType::kF32, reinterpret_cast<const std::byte*>(bad), 3));
