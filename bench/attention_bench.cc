@@ -189,7 +189,9 @@ void Prefill(benchmark::State& state, const Shape& shape, int64_t context, int64
       const int64_t tokens = std::min(chunk, context - first);
       KvView view = layers.views.front();
       view.dense[0].rows = first + tokens;
-      backend->Attend(ArgsOf(shape, view, q, out, tokens, first));
+      AttendArgs args = ArgsOf(shape, view, q, out, tokens, first);
+      args.products = AttendProducts::kHalf;
+      backend->Attend(args);
     }
     const double seconds = Seconds() - begin;
     best = std::min(best, seconds);

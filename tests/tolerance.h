@@ -34,6 +34,13 @@ inline Tolerance CodeDotTolerance(double n, double largest, double levels, doubl
   return {6.0 * sigma, 1.5 * sigma};
 }
 
+// Sums of n products of which both factors were rounded to 8 significant bits (bf16): relative
+// errors of up to 2^-9 each, which mostly cancel. Six sigma for the largest.
+inline Tolerance HalfDotTolerance(double n, double product) {
+  const double sigma = 0x1p-9 * std::sqrt(2.0 * n) * product;
+  return {6.0 * sigma, sigma};
+}
+
 inline Tolerance operator+(Tolerance a, Tolerance b) { return {a.max + b.max, a.rms + b.rms}; }
 inline Tolerance operator*(double factor, Tolerance t) { return {factor * t.max, factor * t.rms}; }
 

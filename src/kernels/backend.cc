@@ -87,7 +87,7 @@ void Backend::PackDense(ConstRows rows, int64_t first_output, const PackedWeight
   DoPackDense(rows, first_output, weight);
 }
 
-void Backend::MatMul(ConstRows x, std::span<const Product> products) {
+void Backend::MatMul(ConstRows x, std::span<const Product> products, InputPlanes planes) {
   CheckView(x, x.rows, x.columns);
   for (const Product& product : products) {
     QS_CHECK(product.weight != nullptr);
@@ -99,7 +99,7 @@ void Backend::MatMul(ConstRows x, std::span<const Product> products) {
       QS_CHECK(product.weight->lower != nullptr);
     }
   }
-  if (x.rows > 0 && !products.empty()) DoMatMul(x, products);
+  if (x.rows > 0 && !products.empty()) DoMatMul(x, products, planes);
 }
 
 void Backend::StoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,

@@ -53,13 +53,18 @@ struct PackedWeight {
 // Rows packed together: calls of Pack start at multiples of it.
 inline constexpr int64_t kPackRows = 16;
 
+// How quantised weights see their inputs: as int8 codes in groups of 32; or as two planes of them,
+// the second for what the first leaves, about 15 bits. Costs as much as twice the rows, which is
+// little where few rows wait for memory. Dense weights see floats.
+enum class InputPlanes : uint8_t { kOne, kTwo };
+
 // One product of a MatMul: y = x * weight^T (+ bias) or y += ... for residual sums.
 enum class Accumulate : uint8_t { kNo, kYes };
 struct Product {
   const PackedWeight* weight = nullptr;
-  Planes planes = Planes::kBoth;    // kUpper: read the upper plane of a kHq8 weight only
-  const float* bias = nullptr;      // [outputs] or null
-  Rows y;                           // [rows, outputs]
+  Planes planes = Planes::kBoth;  // kUpper: read the upper plane of a kHq8 weight only
+  const float* bias = nullptr;    // [outputs] or null
+  Rows y;                         // [rows, outputs]
   Accumulate accumulate = Accumulate::kNo;
 };
 
@@ -76,9 +81,9 @@ struct KvGeometry {
 // [0, rows) are live; row i holds position first_position + i.
 struct DenseSegment {
   KvType type = KvType::kF16;
-  std::byte* keys = nullptr;    // DenseBytes(...) / 2 each, aligned to 64 bytes
+  std::byte* keys = nullptr;  // DenseBytes(...) / 2 each, aligned to 64 bytes
   std::byte* values = nullptr;
-  int64_t capacity = 0;         // rows; a multiple of kDenseRows
+  int64_t capacity = 0;  // rows; a multiple of kDenseRows
   int64_t rows = 0;
   int64_t first_position = 0;
 };
@@ -88,7 +93,7 @@ inline constexpr int64_t kDenseRows = 16;
 // Each plane is [kv_head][group][bytes of a group] without padding, so a head's live groups are one
 // stretch and a group's bytes are SizeOf(geometry, 1) / kv_heads. Group 0 starts at position 0.
 struct SealedSegment {
-  std::byte* upper = nullptr;   // K and V codes, upper plane
+  std::byte* upper = nullptr;  // K and V codes, upper plane
   std::byte* lower = nullptr;
   std::byte* scales = nullptr;  // scales and zeros of keys (per channel) and values (per token)
   int64_t capacity = 0;         // groups
@@ -111,20 +116,25 @@ struct KvView {
   int dense_count = 0;
 };
 
+// What attention over dense 16-bit segments may multiply: floats, or numbers rounded to 16 bits
+// (8 significant bits or more), as GPUs do, where the hardware is faster so. Sums are float.
+enum class AttendProducts : uint8_t { kFloat, kHalf };
+
 struct AttendArgs {
   ConstRows q;                 // [tokens, q_heads * head_dim], after RoPE, unscaled
   KvView kv;                   // holds the keys of these tokens already
   int64_t first_position = 0;  // of q's row 0; row i is at first_position + i
-  int q_heads = 0;             // a multiple of kv_heads; head h reads KV head h / (q_heads/kv_heads)
-  float scale = 1.0f;          // usually 1 / sqrt(head_dim)
-  Rows out;                    // [tokens, q_heads * head_dim]
+  int q_heads = 0;     // a multiple of kv_heads; head h reads KV head h / (q_heads/kv_heads)
+  float scale = 1.0f;  // usually 1 / sqrt(head_dim)
+  Rows out;            // [tokens, q_heads * head_dim]
+  AttendProducts products = AttendProducts::kFloat;
 };
 
 // ------------------------------------------------------------------------------- small ones
 
 enum class RopeLayout : uint8_t {
-  kPairs,  // (0,1), (2,3), ...: GGUF's llama family
-  kHalves, // (i, i + n/2): GGUF's qwen family
+  kPairs,   // (0,1), (2,3), ...: GGUF's llama family
+  kHalves,  // (i, i + n/2): GGUF's qwen family
 };
 
 // Rotates in place the first `rotated` channels of each head.
@@ -150,11 +160,12 @@ struct EmbeddingTable {
 
 // The largest shapes a backend will be called with; decides its scratch memory.
 struct ScratchLimits {
-  int64_t rows = 0;        // of a MatMul or an Attend
-  int64_t inputs = 0;      // of any weight
-  int64_t positions = 0;   // of a KvView
+  int64_t rows = 0;       // of a MatMul or an Attend
+  int64_t inputs = 0;     // of any weight
+  int64_t positions = 0;  // of a KvView
   KvGeometry geometry;
   int q_heads = 0;
+  int64_t fine_rows = 0;  // of a MatMul of two planes of activations
 };
 
 // ---------------------------------------------------------------------------------- backend
@@ -179,14 +190,16 @@ class Backend {
   void PackQuantized(const HqRows& rows, int64_t first_output, const PackedWeight& weight) const;
   // The same for kF32 and kBf16, from float rows [rows, inputs].
   void PackDense(ConstRows rows, int64_t first_output, const PackedWeight& weight) const;
-  // All products share x [rows, inputs].
-  void MatMul(ConstRows x, std::span<const Product> products);
+  // All products share x [rows, inputs]. Two planes: at most ScratchLimits::fine_rows rows.
+  void MatMul(ConstRows x, std::span<const Product> products,
+              InputPlanes planes = InputPlanes::kOne);
 
   // ---- cache
   // Bytes of keys (and again of values) of a dense segment; a multiple of 64.
   virtual size_t DenseBytes(KvGeometry geometry, KvType type, int64_t capacity) const = 0;
   virtual SealedBytes SizeOf(KvGeometry geometry, int64_t capacity) const = 0;
-  // Writes k, v [tokens, kv_heads * head_dim] to rows [first_row, first_row + tokens). f16 saturates.
+  // Writes k, v [tokens, kv_heads * head_dim] to rows [first_row, first_row + tokens). f16
+  // saturates.
   void StoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                int64_t first_row);
   // Copies rows between dense segments of any type.
@@ -221,9 +234,10 @@ class Backend {
                                const PackedWeight& weight) const noexcept = 0;
   virtual void DoPackDense(ConstRows rows, int64_t first_output,
                            const PackedWeight& weight) const noexcept = 0;
-  virtual void DoMatMul(ConstRows x, std::span<const Product> products) noexcept = 0;
-  virtual void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry,
-                         const DenseSegment& segment, int64_t first_row) noexcept = 0;
+  virtual void DoMatMul(ConstRows x, std::span<const Product> products,
+                        InputPlanes planes) noexcept = 0;
+  virtual void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
+                         int64_t first_row) noexcept = 0;
   virtual void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
                         int64_t rows, const DenseSegment& to, int64_t to_row) noexcept = 0;
   virtual void DoSealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,

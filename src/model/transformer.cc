@@ -55,6 +55,7 @@ ScratchLimits BackendLimits(const ModelConfig& config, TransformerLimits limits)
   scratch.positions = limits.context;
   scratch.geometry = {config.info.kv_heads, config.info.head_dim};
   scratch.q_heads = config.info.q_heads;
+  scratch.fine_rows = limits.step_rows;
   return scratch;
 }
 
@@ -105,6 +106,10 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
   FillRopeTable(config.rope, limits.context, rope_table_);
   positions_.resize(static_cast<size_t>(PassRows(limits)));
   slices_.reserve(static_cast<size_t>(limits.step_rows));
+  // Float weights are for reference: nothing is rounded there that need not be.
+  if (model.head().target.spec.format == WeightFormat::kF32) {
+    prompt_products_ = AttendProducts::kFloat;
+  }
   backend_->Reserve(BackendLimits(config, limits));
 }
 
@@ -211,6 +216,7 @@ void Transformer::Attention(int index, Reader reader, Rows x, std::span<const Sl
       args.kv.geometry = {info.kv_heads, info.head_dim};
       args.kv.dense[0] = *slice.prompt;
       args.kv.dense_count = 1;
+      args.products = prompt_products_;
       backend_->StoreKv(slice_k, slice_v, args.kv.geometry, *slice.prompt, slice.first_position);
     } else {
       slice.cache->Store(*backend_, index, slice.first_position, slice_k, slice_v);
@@ -244,7 +250,9 @@ ConstRows Transformer::Logits(Reader reader, Rows x) {
   const Rows normed = normed_.Rows(0, x.rows), logits = logits_.Rows(0, x.rows);
   backend_->RmsNorm(x, model_.output_norm(), model_.config().epsilon, normed);
   const Product head = MakeProduct(model_.head(), reader, logits);
-  backend_->MatMul(normed, {&head, 1});
+  // The head's rounding reaches the logits undamped, and few rows wait for its bytes anyway:
+  // docs/decisions/0003-activations-in-8-bits.md.
+  backend_->MatMul(normed, {&head, 1}, InputPlanes::kTwo);
   return logits;
 }
 

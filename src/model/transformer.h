@@ -78,6 +78,7 @@ class Transformer {
   Rows q_, k_, v_, attended_, gate_, up_;
   Rows logits_;  // [step_rows, vocab]
   float* rope_table_ = nullptr;
+  AttendProducts prompt_products_ = AttendProducts::kHalf;
   std::vector<int32_t> positions_;
   std::vector<Slice> slices_;
 };

@@ -20,6 +20,7 @@ class AttentionInvariance : public ::testing::TestWithParam<std::string> {
     int64_t older = 128;  // rows of the first dense segment
     int64_t newer = 60;   // rows of the second
     KvType type = KvType::kF16;
+    AttendProducts products = AttendProducts::kFloat;
   };
 
   struct World {
@@ -67,6 +68,7 @@ class AttentionInvariance : public ::testing::TestWithParam<std::string> {
     args.first_position = world.positions - kTokens + first;
     args.q_heads = world.q_heads;
     args.scale = 0.125f;
+    args.products = c.products;
     args.out = Rows(out.data(), count, columns);
     backend.Attend(args);
     return out;
@@ -113,6 +115,7 @@ TEST_P(AttentionInvariance, RowsThatRideAlongAndThreadsChangeNothing) {
   ExpectInvariant({.geometry = {2, 80}, .gqa = 1, .groups = 0, .older = 128, .newer = 44});
   ExpectInvariant({.geometry = {1, 256}, .gqa = 2, .groups = 2, .type = KvType::kF32});
   ExpectInvariant({.geometry = {1, 96}, .gqa = 7, .groups = 1, .type = KvType::kF32});
+  ExpectInvariant({.groups = 0, .older = 128, .newer = 44, .products = AttendProducts::kHalf});
 }
 
 TEST_P(AttentionInvariance, StaleRowsBehindTheLiveOnesChangeNothing) {

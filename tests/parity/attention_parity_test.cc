@@ -16,6 +16,7 @@ class AttentionParity : public Parity {
     int64_t tail = 0;  // rows, the queries' own included
     int64_t tokens = 1;
     KvType type = KvType::kF16;
+    AttendProducts products = AttendProducts::kFloat;
   };
 
   static std::string Name(const Shape& s) {
@@ -38,6 +39,11 @@ class AttentionParity : public Parity {
       const double largest = std::min(1.0, 32.0 / seen);
       weights = std::sqrt(double(s.groups)) * CodeDotTolerance(kKvGroup, 0.4 * largest, 127, 1.0);
     }
+    if (s.products == AttendProducts::kHalf) {
+      // Keys deviate by up to 1.6 from zero (their scale and offset), weights are 1 / seen or so.
+      scores = scores + HalfDotTolerance(s.head_dim, 1.6 * scale);
+      weights = weights + HalfDotTolerance(seen, 4.0 / seen);
+    }
     return SoftmaxTolerance(scores, seen) + weights;
   }
 
@@ -59,6 +65,7 @@ class AttentionParity : public Parity {
       args.first_position = positions - s.tokens;
       args.q_heads = q_heads;
       args.scale = static_cast<float>(1.0 / std::sqrt(s.head_dim));
+      args.products = s.products;
       args.kv = fast.view;
       args.kv.planes = planes;
       args.out = actual.view();
@@ -86,6 +93,20 @@ TEST_P(AttentionParity, ChatTurnsAndPrefill) {
     Check({.tail = tokens + 30, .tokens = tokens, .type = KvType::kF32});
   }
   Check({.kv_heads = 1, .tail = 700, .tokens = 700});
+}
+
+TEST_P(AttentionParity, ProductsOfHalfPrecision) {
+  const AttendProducts half = AttendProducts::kHalf;
+  for (const int64_t tokens : {1, 2, 5, 17, 33, 130}) {
+    Check({.tail = tokens + 30, .tokens = tokens, .products = half});
+    Check({.gqa = 1, .tail = tokens, .tokens = tokens, .products = half});
+  }
+  for (const int head_dim : {16, 64, 80, 96, 128, 256}) {
+    Check({.head_dim = head_dim, .tail = 77, .tokens = 19, .products = half});
+  }
+  for (const int64_t tail : {15, 16, 31, 63, 64, 127, 128, 129, 255, 257, 1025}) {
+    Check({.kv_heads = 1, .tail = tail, .products = half});
+  }
 }
 
 TEST_P(AttentionParity, EveryHeadDimAndGqa) {

@@ -31,28 +31,31 @@ struct Packed {
 
 class MatMulParity : public Parity {
  protected:
-  void Check(const WeightSpec& spec, Planes planes, int64_t rows, Accumulate accumulate) {
+  void Check(const WeightSpec& spec, Planes planes, int64_t rows, Accumulate accumulate,
+             InputPlanes input_planes = InputPlanes::kOne) {
     Random random(static_cast<uint64_t>(spec.inputs * 100 + rows));
     const std::vector<float> values = random.Normals(spec.outputs * spec.inputs, 0.5f);
     const std::vector<float> x = random.Normals(rows * spec.inputs);
     const std::vector<float> bias = random.Normals(spec.outputs);
     const std::vector<float> before = random.Normals(rows * spec.outputs);
-    Reserve({rows, spec.inputs, 16, {1, 16}, 1});
+    Reserve({rows, spec.inputs, 16, {1, 16}, 1, rows});
     const Packed fast(*cpu_, spec, values), plain(*reference_, spec, values);
     GuardedRows actual(rows, spec.outputs), expected(rows, spec.outputs);
     actual.Fill(before);
     expected.Fill(before);
     const Product product{&fast.weight, planes, bias.data(), actual.view(), accumulate};
-    cpu_->MatMul(View(x, spec.inputs), {&product, 1});
+    cpu_->MatMul(View(x, spec.inputs), {&product, 1}, input_planes);
     const Product same{&plain.weight, planes, bias.data(), expected.view(), accumulate};
-    reference_->MatMul(View(x, spec.inputs), {&same, 1});
+    reference_->MatMul(View(x, spec.inputs), {&same, 1}, input_planes);
 
     const auto inputs = static_cast<double>(spec.inputs);
     // Magnitudes of normal x (mean 0.8) and weights (0.4), and of what is added.
     Tolerance tolerance = DotTolerance(inputs, 0.8 * 0.4 * inputs + 4.0);
     if (spec.group > 0) {
-      // Rows are rounded to 8 bits; a weight's step is at most 7 sigmas of 0.5 over 15.
-      tolerance = tolerance + CodeDotTolerance(inputs, Largest(x), 127, 7.0 * 0.5 / 15);
+      // Rows are rounded to 8 bits, or what is left of them (half a step at most) again to 8; a
+      // weight's step is at most 7 sigmas of 0.5 over 15.
+      const double levels = input_planes == InputPlanes::kOne ? 127 : 127 * 254;
+      tolerance = tolerance + CodeDotTolerance(inputs, Largest(x), levels, 7.0 * 0.5 / 15);
     }
     ExpectMatch(actual.Packed(), expected.Packed(), tolerance,
                 "format " + std::to_string(static_cast<int>(spec.format)) + ", " +
@@ -78,6 +81,9 @@ TEST_P(MatMulParity, QuantisedFormats) {
       for (const int group : {32, 64, 128}) {
         for (int64_t rows = 1; rows <= 17; ++rows) {
           Check({format, 33, 256, group}, planes, rows, Accumulate::kNo);
+        }
+        for (int64_t rows = 1; rows <= 17; ++rows) {
+          Check({format, 33, 256, group}, planes, rows, Accumulate::kNo, InputPlanes::kTwo);
         }
         Check({format, 1, group, group}, planes, 2, Accumulate::kYes);
         Check({format, 577, 5 * group, group}, planes, 40, Accumulate::kYes);

@@ -15,8 +15,9 @@ TEST(Tolerances, EqualVectorsMatch) {
 
 TEST(Tolerances, AMovedElementFails) {
   const std::vector<float> expected(1000, 1.5f);
-  for (const Tolerance tolerance : {DotTolerance(64, 64.0), CodeDotTolerance(64, 1.0, 127, 0.5),
-                                    SoftmaxTolerance(CodeDotTolerance(64, 1.0, 127, 0.5), 100)}) {
+  for (const Tolerance tolerance :
+       {DotTolerance(64, 64.0), CodeDotTolerance(64, 1.0, 127, 0.5), HalfDotTolerance(64, 1.0),
+        SoftmaxTolerance(CodeDotTolerance(64, 1.0, 127, 0.5), 100)}) {
     std::vector<float> actual = expected;
     actual[500] += static_cast<float>(2.0 * tolerance.max);
     EXPECT_FALSE(Matches(actual, expected, tolerance));

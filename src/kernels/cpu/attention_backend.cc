@@ -21,7 +21,7 @@ namespace {
 constexpr int64_t kSplitGroups = 8;
 constexpr int64_t kSplitRows = 1024;
 constexpr int64_t kStepTokens = 17;  // most tokens of a step; more is a prefill
-constexpr int64_t kBlockRows = 96;   // of a prefill block
+constexpr int64_t kBlockRows = 192;  // of a prefill block
 constexpr float kLog2E = 1.44269504089f;
 
 int64_t MostSplits(int64_t positions) {
@@ -105,7 +105,10 @@ class AttendJob {
         kernels_(kernels),
         splits_(args.kv),
         head_dim_(args.kv.geometry.head_dim),
-        gqa_(args.q_heads / args.kv.geometry.kv_heads) {}
+        gqa_(args.q_heads / args.kv.geometry.kv_heads),
+        in_pairs_(args.products == AttendProducts::kHalf && kernels.pairs != nullptr &&
+                  std::all_of(args.kv.dense, args.kv.dense + args.kv.dense_count,
+                              [](const DenseSegment& s) { return s.type == KvType::kF16; })) {}
 
   int heads() const { return args_.kv.geometry.kv_heads; }
   int64_t gqa() const { return gqa_; }
@@ -126,7 +129,8 @@ class AttendJob {
       kernels_.pack_rows(q, args_.q.stride, gqa, rows, head_dim_, factor, memory.rows);
     }
     if (need != Need::kRows) {
-      kernels_.pack_tiles(q, args_.q.stride, gqa, rows, head_dim_, factor, memory.tiles);
+      (in_pairs_ ? kernels_.pack_pairs : kernels_.pack_tiles)(q, args_.q.stride, gqa, rows,
+                                                              head_dim_, factor, memory.tiles);
     }
   }
 
@@ -188,7 +192,7 @@ class AttendJob {
     work.visible = memory.visible;
     work.converted = memory.converted;
     work.state = state;
-    kernels_.dense(work);
+    (in_pairs_ ? kernels_.pairs : kernels_.dense)(work);
   }
 
   const AttendArgs& args_;
@@ -196,6 +200,7 @@ class AttendJob {
   Splits splits_;
   int head_dim_;
   int64_t gqa_;
+  bool in_pairs_;  // dense segments in products of 16 bits
 };
 
 // The scratch memory of a call, cut up.

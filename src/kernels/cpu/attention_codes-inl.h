@@ -127,11 +127,14 @@ QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
                            SealedTileMemory<R>& tile, int part, int channel) {
   using C = Codes<kBoth>;
   constexpr int kOctets = kKvGroup / 8;
+  constexpr bool kTwoChains = 2 * R * C::kChains <= kAccumulators / 2;
   constexpr int kStride = Words::kMaxDots / 2 < kOctets ? Words::kMaxDots / 2 : kOctets;
   for (int first = 0; first < kOctets; first += kStride) {
-    typename C::Partial partial[R];
+    // Low and high nibbles have sums of their own, so that few rows are not bound by the latency of
+    // a dot product.
+    typename C::Partial low[R], high[R];
 #pragma GCC unroll 12
-    for (int r = 0; r < R; ++r) partial[r] = C::Zero();
+    for (int r = 0; r < R; ++r) low[r] = high[r] = C::Zero();
     for (int octet = first; octet < first + kStride; ++octet) {
       PrefetchCodes<kBoth, R>(upper, lower, octet * 64);
       const Words::Raw u = Words::LoadRaw(upper + octet * 64);
@@ -141,13 +144,16 @@ QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
         const int8_t* w = &tile.weights[r][part][8 * octet];
-        partial[r] = C::Dot(partial[r], low_codes, Words::LoadQuad(w));
-        partial[r] = C::Dot(partial[r], high_codes, Words::LoadQuad(w + 4));
+        low[r] = C::Dot(low[r], low_codes, Words::LoadQuad(w));
+        typename C::Partial& sum = kTwoChains ? high[r] : low[r];
+        sum = C::Dot(sum, high_codes, Words::LoadQuad(w + 4));
       }
     }
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      AddTotal(&tile.dots[r][channel], C::Total(partial[r]), first == 0);
+      I total = C::Total(low[r]);
+      if constexpr (kTwoChains) total = Words::AddInt(total, C::Total(high[r]));
+      AddTotal(&tile.dots[r][channel], total, first == 0);
     }
   }
 }

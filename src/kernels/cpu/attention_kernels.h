@@ -50,7 +50,7 @@ struct SealedWork {
 };
 
 struct DenseWork {
-  const float* q;  // tiles of rows, each [head_dim][rows of the tile]
+  const float* q;  // tiles of rows, each [head_dim][rows of the tile]; or pairs of bf16
   int head_dim;
   KvType type;
   const std::byte* keys;  // of one head
@@ -58,7 +58,7 @@ struct DenseWork {
   int64_t first;  // rows [first, last) of the segment; first is a multiple of kDenseTile
   int64_t last;
   const int32_t* visible;  // [rows] segment rows that a row sees; never falling
-  float* converted;        // [2][kDenseTile][head_dim]
+  float* converted;        // [2][kDenseTile][head_dim], for its own use
   SoftmaxState state;
 };
 
@@ -74,6 +74,11 @@ struct AttentionKernels {
   void (*sealed)(const SealedWork& work);
   // Adds to any state.
   void (*dense)(const DenseWork& work);
+  // The same over f16 in products of 16 bits, with queries packed by pack_pairs; null where the
+  // instruction set has none.
+  void (*pack_pairs)(const float* q, int64_t stride, int gqa, int64_t rows, int head_dim,
+                     float factor, float* out);
+  void (*pairs)(const DenseWork& work);
   // Adds a part to a total.
   void (*merge)(const SoftmaxState& total, const SoftmaxState& part, int head_dim);
   // Row i goes to out[i / gqa * stride + i % gqa * head_dim].

@@ -39,15 +39,19 @@ MatMulArgs ArgsOf(const Product& product, int64_t rows, const std::byte* x) {
   return args;
 }
 
+int64_t MostQuantizedRows(const ScratchLimits& limits) {
+  return std::max(limits.rows, 2 * limits.fine_rows);
+}
+
 }  // namespace
 
 size_t CpuBackend::ScratchBytes(const ScratchLimits& limits) const {
-  return Align(QuantizedBytes(limits.rows, limits.inputs)) +
+  return Align(QuantizedBytes(MostQuantizedRows(limits), limits.inputs)) +
          Align(InterleavedBytes(limits.rows, limits.inputs)) + Align(AttentionScratchBytes(limits));
 }
 
 void CpuBackend::Reserve(const ScratchLimits& limits) {
-  quantized_bytes_ = Align(QuantizedBytes(limits.rows, limits.inputs));
+  quantized_bytes_ = Align(QuantizedBytes(MostQuantizedRows(limits), limits.inputs));
   interleaved_bytes_ = Align(InterleavedBytes(limits.rows, limits.inputs));
   limits_ = limits;
   scratch_ = Buffer(ScratchBytes(limits));
@@ -68,21 +72,23 @@ void CpuBackend::DoPackDense(ConstRows rows, int64_t first_output,
   PackDenseRows(rows, first_output, weight);
 }
 
-void CpuBackend::PrepareRows(ConstRows x, bool quantized, std::byte* out) {
-  const auto prepare = quantized ? table_.matmul.quantize : table_.matmul.interleave;
-  const Tiling tiling(x.rows, quantized ? table_.matmul.quantized_rows : table_.matmul.dense_rows);
-  if (x.rows * x.columns <= kInlineValues || tiling.tiles == 1) {
-    prepare(x, 0, tiling.tiles, out);
+template <typename Prepare>
+void CpuBackend::PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& prepare) {
+  const int64_t tiles = CeilDiv(x.rows, tile_rows);
+  if (x.rows * x.columns <= kInlineValues || tiles == 1) {
+    prepare(0, tiles);
     return;
   }
   pool_.Run([&](int thread) {
-    const Range part = PartOf(tiling.tiles, thread, pool_.threads());
-    prepare(x, part.begin, part.end, out);
+    const Range part = PartOf(tiles, thread, pool_.threads());
+    prepare(part.begin, part.end);
   });
 }
 
-void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products) noexcept {
+void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
+                          InputPlanes input_planes) noexcept {
   if (x.rows == 0) return;
+  const int planes = input_planes == InputPlanes::kTwo ? 2 : 1;
   bool any_quantized = false;
   bool any_dense = false;
   int64_t blocks = 0;
@@ -91,29 +97,37 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products) noexce
     (IsQuantized(spec.format) ? any_quantized : any_dense) = true;
     blocks += CeilDiv(spec.outputs, kBlock);
   }
+  const MatMulKernels& kernels = table_.matmul;
   if (any_quantized) {
-    QS_CHECK(QuantizedBytes(x.rows, x.columns) <= quantized_bytes_);
-    PrepareRows(x, /*quantized=*/true, quantized_);
+    QS_CHECK(QuantizedBytes(planes * x.rows, x.columns) <= quantized_bytes_);
+    PrepareTiles(x, kernels.quantized_rows / planes, [&](int64_t first, int64_t last) {
+      kernels.quantize(x, planes, first, last, quantized_);
+    });
   }
   if (any_dense) {
     QS_CHECK(InterleavedBytes(x.rows, x.columns) <= interleaved_bytes_);
-    PrepareRows(x, /*quantized=*/false, interleaved_);
+    PrepareTiles(x, kernels.dense_rows, [&](int64_t first, int64_t last) {
+      kernels.interleave(x, first, last, interleaved_);
+    });
   }
   shares_.Start(blocks);
   pool_.Run([&](int thread) {
-    shares_.Work(thread,
-                 [&](int64_t begin, int64_t end) { MultiplyBlocks(x.rows, products, begin, end); });
+    shares_.Work(thread, [&](int64_t begin, int64_t end) {
+      MultiplyBlocks(x.rows, planes, products, begin, end);
+    });
   });
 }
 
-void CpuBackend::MultiplyBlocks(int64_t rows, std::span<const Product> products, int64_t begin,
-                                int64_t end) const {
+void CpuBackend::MultiplyBlocks(int64_t rows, int planes, std::span<const Product> products,
+                                int64_t begin, int64_t end) const {
   for (const Product& product : products) {
     const int64_t count = CeilDiv(product.weight->spec.outputs, kBlock);
     const int64_t last = std::min(end, count);
     if (begin < last) {
       if (IsQuantized(product.weight->spec.format)) {
-        table_.matmul.quantized(ArgsOf(product, rows, quantized_), begin, last);
+        MatMulArgs args = ArgsOf(product, rows, quantized_);
+        args.x_planes = planes;
+        table_.matmul.quantized(args, begin, last);
       } else {
         table_.matmul.dense(ArgsOf(product, rows, interleaved_), begin, last);
       }

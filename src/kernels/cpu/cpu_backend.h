@@ -32,7 +32,8 @@ class CpuBackend final : public Backend {
                        const PackedWeight& weight) const noexcept override;
   void DoPackDense(ConstRows rows, int64_t first_output,
                    const PackedWeight& weight) const noexcept override;
-  void DoMatMul(ConstRows x, std::span<const Product> products) noexcept override;
+  void DoMatMul(ConstRows x, std::span<const Product> products,
+                InputPlanes planes) noexcept override;
   void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                  int64_t first_row) noexcept override;
   void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row, int64_t rows,
@@ -69,9 +70,10 @@ class CpuBackend final : public Backend {
   template <typename Each>
   void ForRows(int64_t rows, int64_t columns, const Each& each);
   // Output blocks [begin, end), counted through all products.
-  void MultiplyBlocks(int64_t rows, std::span<const Product> products, int64_t begin,
+  void MultiplyBlocks(int64_t rows, int planes, std::span<const Product> products, int64_t begin,
                       int64_t end) const;
-  void PrepareRows(ConstRows x, bool quantized, std::byte* out);
+  template <typename Prepare>
+  void PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& prepare);
 
   ThreadPool& pool_;
   const KernelTable& table_;

@@ -20,6 +20,7 @@ struct CpuFeatures {
   bool avx2 = false;  // with FMA and F16C
   bool avx_vnni = false;
   bool avx512 = false;  // F, BW, DQ, VL, VNNI
+  bool avx512_bf16 = false;
 };
 
 bool Bit(unsigned word, int bit) { return (word >> bit & 1u) != 0; }
@@ -42,6 +43,7 @@ CpuFeatures Detect() {
       features.avx2 && zmm && Bit(b, 16) && Bit(b, 17) && Bit(b, 30) && Bit(b, 31) && Bit(c, 11);
   if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
     features.avx_vnni = features.avx2 && Bit(a, 4);
+    features.avx512_bf16 = features.avx512 && Bit(a, 5);
   }
   return features;
 }
@@ -51,7 +53,7 @@ std::vector<const KernelTable*> DetectTables() {
   std::vector<const KernelTable*> tables;
 #if defined(__x86_64__)
   const CpuFeatures features = Detect();
-  if (features.avx512) tables.push_back(&Avx512Table());
+  if (features.avx512) tables.push_back(&Avx512Table(features.avx512_bf16));
   if (features.avx_vnni) tables.push_back(&AvxVnniTable());
   if (features.avx2) tables.push_back(&Avx2Table());
 #endif

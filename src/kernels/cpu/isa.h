@@ -9,9 +9,9 @@
 namespace quantspec::cpu {
 
 #if defined(__x86_64__)
-const KernelTable& Avx512Table();   // AVX-512 F, BW, DQ, VL, VNNI
-const KernelTable& AvxVnniTable();  // AVX2, FMA, F16C and VNNI on 256 bits
-const KernelTable& Avx2Table();     // AVX2, FMA, F16C
+const KernelTable& Avx512Table(bool has_bf16);  // AVX-512 F, BW, DQ, VL, VNNI
+const KernelTable& AvxVnniTable();              // AVX2, FMA, F16C and VNNI on 256 bits
+const KernelTable& Avx2Table();                 // AVX2, FMA, F16C
 #endif
 const KernelTable& PortableTable();
 

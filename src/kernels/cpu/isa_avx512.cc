@@ -1,4 +1,5 @@
-// Kernels for AVX-512 with VNNI (Zen 4, Ice Lake and later).
+// Kernels for AVX-512 with VNNI (Zen 4, Ice Lake and later), and with BF16 on top (Zen 4, Cooper
+// Lake, Sapphire Rapids and later).
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_headers.h"
 
@@ -10,11 +11,20 @@ QS_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #include "kernels/cpu/isa_text.h"
 QS_TARGET_END
 
+QS_TARGET_BEGIN("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
+// clang-format off
+#include "kernels/cpu/words_avx512_bf16.h"
+#include "kernels/cpu/attention_pairs-inl.h"
+// clang-format on
+QS_TARGET_END
+
 namespace quantspec::cpu {
-const KernelTable& Avx512Table() {
+const KernelTable& Avx512Table(bool has_bf16) {
   static constexpr KernelTable kTable{"avx512", QS_ISA::kMatMulKernels, QS_ISA::kRowsKernels,
                                       QS_ISA::kKvKernels, QS_ISA::kAttentionKernels};
-  return kTable;
+  static constexpr KernelTable kBf16Table{"avx512", QS_ISA::kMatMulKernels, QS_ISA::kRowsKernels,
+                                          QS_ISA::kKvKernels, QS_ISA::kPairAttentionKernels};
+  return has_bf16 ? kBf16Table : kTable;
 }
 }  // namespace quantspec::cpu
 

@@ -46,8 +46,25 @@ QS_INLINE void QuantizeGroup(const float* x, QuantRecord* out) {
   out->sum = sum;
 }
 
-inline void Quantize(ConstRows x, int64_t first, int64_t last, std::byte* out) {
-  const Tiling tiling(x.rows, kQuantizedRows);
+// As QuantizeGroup, with the remainder in a second record.
+QS_INLINE void QuantizeTwice(const float* x, QuantRecord* out) {
+  QuantizeGroup(x, out);
+  alignas(64) float rest[kQuantGroup];
+  const F scale = Words::Set(-out->scale);
+  I codes = Words::ZeroInt();
+  for (int i = 0; i < kQuantGroup; i += Words::kLanes) {
+    const I q = Words::LoadBytes(out->q + i);
+    codes = Words::AddInt(codes, q);
+    Words::Store(rest + i, Words::Fma(scale, Words::ToFloat(q), Words::Load(x + i)));
+  }
+  out->sum = out->scale * static_cast<float>(Words::SumInt(codes));
+  out->center4 = 0.0f;
+  out->center8 = -8.0f * out->sum;
+  QuantizeGroup(rest, out + 1);
+}
+
+inline void Quantize(ConstRows x, int planes, int64_t first, int64_t last, std::byte* out) {
+  const Tiling tiling(x.rows, kQuantizedRows / planes);
   const int64_t groups = x.columns / kQuantGroup;
   QuantRecord* records = reinterpret_cast<QuantRecord*>(out);
   for (int64_t tile = first; tile < last; ++tile) {
@@ -55,9 +72,10 @@ inline void Quantize(ConstRows x, int64_t first, int64_t last, std::byte* out) {
     const int64_t height = tiling.Height(tile);
     for (int64_t row = 0; row < height; ++row) {
       const float* source = x.data + (begin + row) * x.stride;
-      QuantRecord* target = records + begin * groups + row;
+      QuantRecord* target = records + planes * (begin * groups + row);
       for (int64_t g = 0; g < groups; ++g) {
-        QuantizeGroup(source + g * kQuantGroup, target + g * height);
+        (planes == 2 ? QuantizeTwice : QuantizeGroup)(source + g * kQuantGroup,
+                                                      target + g * planes * height);
       }
     }
   }
@@ -120,6 +138,18 @@ QS_INLINE void Finish(const MatMulArgs& args, int64_t block, int64_t row, const 
     Put(args, row + r, block * kBlock + h * Words::kLanes, sum[r][h]);
   }
   if constexpr (r + 1 < R) Finish<R, r + 1>(args, block, row, sum);
+}
+
+// The same for two records a row.
+template <int R, int r = 0>
+QS_INLINE void FinishPairs(const MatMulArgs& args, int64_t block, int64_t row,
+                           const F (*sum)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) {
+    Put(args, row + r / 2, block * kBlock + h * Words::kLanes,
+        Words::Add(sum[r][h], sum[r + 1][h]));
+  }
+  if constexpr (r + 2 < R) FinishPairs<R, r + 2>(args, block, row, sum);
 }
 
 // ------------------------------------------------------------------------------ quantised
@@ -279,7 +309,7 @@ QS_INLINE void LoadScales(const std::byte* scales, F* scale, F* zero) {
   }
 }
 
-// R rows times one block of outputs. Reads the block's bytes once: bound by memory for few rows,
+// R records times one block of outputs. Reads the block's bytes once: bound by memory for few rows,
 // by dot products (8 a row and 32 inputs) for many.
 template <typename P, int R, bool kWideGroups>
 inline void QuantizedTile(const MatMulArgs& args, int64_t block, const QuantRecord* x,
@@ -311,6 +341,12 @@ inline void QuantizedTile(const MatMulArgs& args, int64_t block, const QuantReco
     }
     upper += kScaleBytes;
   }
+  if constexpr (R % 2 == 0) {
+    if (args.x_planes == 2) {
+      FinishPairs<R>(args, block, row, sum);
+      return;
+    }
+  }
   Finish<R>(args, block, row, sum);
 }
 
@@ -336,21 +372,23 @@ inline QuantizedTileFunction PickQuantizedTile(const MatMulArgs& args, int64_t h
 
 // Every block meets all tiles of a chunk of rows while it is in the cache.
 inline void Quantized(const MatMulArgs& args, int64_t first, int64_t last) {
-  const Tiling tiling(args.rows, kQuantizedRows);
+  const int planes = args.x_planes;
+  const Tiling tiling(args.rows, kQuantizedRows / planes);
   const int64_t groups = args.inputs / kQuantGroup;
   const QuantRecord* x = reinterpret_cast<const QuantRecord*>(args.x);
   const int64_t tile_bytes = kQuantizedRows * groups * static_cast<int64_t>(sizeof(QuantRecord));
   const int64_t chunk = kRowChunkBytes / tile_bytes > 1 ? kRowChunkBytes / tile_bytes : 1;
-  // Heights differ by one at most.
+  // Heights differ by one row at most.
   const int64_t low = tiling.rows / tiling.tiles;
-  const QuantizedTileFunction function[2] = {
-      PickQuantizedTile(args, low), PickQuantizedTile(args, low < kQuantizedRows ? low + 1 : low)};
+  const int64_t high = tiling.tiles * low < tiling.rows ? low + 1 : low;
+  const QuantizedTileFunction function[2] = {PickQuantizedTile(args, planes * low),
+                                             PickQuantizedTile(args, planes * high)};
   for (int64_t tile0 = 0; tile0 < tiling.tiles; tile0 += chunk) {
     const int64_t tile1 = tile0 + chunk < tiling.tiles ? tile0 + chunk : tiling.tiles;
     for (int64_t block = first; block < last; ++block) {
       for (int64_t tile = tile0; tile < tile1; ++tile) {
         const int64_t row = tiling.Begin(tile);
-        function[tiling.Height(tile) - low](args, block, x + row * groups, row);
+        function[tiling.Height(tile) - low](args, block, x + planes * row * groups, row);
       }
     }
   }

@@ -49,7 +49,9 @@ struct Tiling {
 //   sum_i (Z + U S) x_i          ~ S (scale * dot(U, q) + center4) + Z sum,  center4 = 8 d
 //   sum_i (Z + (c - 8) S/16) x_i ~ S/16 (scale * dot(c, q) + center8) + Z sum,  center8 = 128 d - 8
 //   sum
-// Thus the rounding of x meets codes centred on zero, not their mean.
+// Thus the rounding of x meets codes centred on zero, not their mean. Two planes of a row are two
+// records, one after the other: the quantised x and then what it leaves of x, quantised likewise;
+// `sum` and d are then each record's own (d = 0 in the first), and the results are added.
 struct QuantRecord {
   int8_t q[kQuantGroup];  // in [-127, 127]
   float scale;
@@ -76,6 +78,7 @@ struct MatMulArgs {
   int64_t inputs = 0;
   int64_t outputs = 0;
   const std::byte* x = nullptr;  // quantised or interleaved tiles
+  int x_planes = 1;              // records a row
   int64_t rows = 0;
   float* y = nullptr;
   int64_t y_stride = 0;
@@ -84,10 +87,10 @@ struct MatMulArgs {
 };
 
 struct MatMulKernels {
-  int quantized_rows;  // most rows of a quantised tile
+  int quantized_rows;  // most records of a quantised tile
   int dense_rows;      // most rows of a dense tile
   // Prepare tiles [first, last) of x into `out`, the start of tile 0.
-  void (*quantize)(ConstRows x, int64_t first, int64_t last, std::byte* out);
+  void (*quantize)(ConstRows x, int planes, int64_t first, int64_t last, std::byte* out);
   void (*interleave)(ConstRows x, int64_t first, int64_t last, std::byte* out);
   // Compute output blocks [first, last) of all rows.
   void (*quantized)(const MatMulArgs& args, int64_t first, int64_t last);

@@ -155,18 +155,19 @@ std::unique_ptr<Backend> MakeBackend(ThreadPool& pool, std::string_view isa, int
   limits.positions = 128;
   limits.geometry = {1, 64};
   limits.q_heads = 1;
+  limits.fine_rows = rows;
   backend->Reserve(limits);
   return backend;
 }
 
 std::vector<float> Multiply(Backend& backend, const Matrix& m, Planes planes, const float* x,
-                            int64_t rows) {
+                            int64_t rows, InputPlanes input_planes = InputPlanes::kOne) {
   std::vector<float> y(static_cast<size_t>(rows * m.spec.outputs), kSentinel);
   Product product;
   product.weight = &m.packed;
   product.planes = planes;
   product.y = Rows(y.data(), rows, m.spec.outputs);
-  backend.MatMul(ConstRows(x, rows, m.spec.inputs), {&product, 1});
+  backend.MatMul(ConstRows(x, rows, m.spec.inputs), {&product, 1}, input_planes);
   return y;
 }
 
@@ -223,19 +224,38 @@ TEST_P(MatMul, ARowsBitsDoNotDependOnOtherRowsOrThreads) {
   const std::unique_ptr<Backend> pair = MakeBackend(two, isa(), most, inputs);
   const Matrix m(*alone, {c().format, outputs, inputs, c().group}, 2);
   const std::vector<float> x = RandomRows(most, inputs);
-  std::vector<float> expected;
-  for (int64_t row = 0; row < most; ++row) {
-    const std::vector<float> y = Multiply(*alone, m, c().planes, x.data() + row * inputs, 1);
-    expected.insert(expected.end(), y.begin(), y.end());
-  }
   std::vector<int64_t> counts;
   for (int64_t rows = 1; rows <= 17; ++rows) counts.push_back(rows);
   counts.push_back(most);
-  for (const int64_t rows : counts) {
-    for (Backend* backend : {alone.get(), pair.get()}) {
-      const std::vector<float> y = Multiply(*backend, m, c().planes, x.data(), rows);
-      ASSERT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0) << rows;
+  for (const InputPlanes input_planes : {InputPlanes::kOne, InputPlanes::kTwo}) {
+    std::vector<float> expected;
+    for (int64_t row = 0; row < most; ++row) {
+      const std::vector<float> y =
+          Multiply(*alone, m, c().planes, x.data() + row * inputs, 1, input_planes);
+      expected.insert(expected.end(), y.begin(), y.end());
     }
+    for (const int64_t rows : counts) {
+      for (Backend* backend : {alone.get(), pair.get()}) {
+        const std::vector<float> y =
+            Multiply(*backend, m, c().planes, x.data(), rows, input_planes);
+        ASSERT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0) << rows;
+      }
+    }
+  }
+}
+
+// The second plane leaves 1/254 of the first one's rounding; the bound on it is a sum of
+// magnitudes.
+TEST_P(MatMul, TwoPlanesOfInputsLoseAHundredTimesLess) {
+  ThreadPool pool(2);
+  const int64_t inputs = 640, outputs = 40, rows = 5;
+  const std::unique_ptr<Backend> backend = MakeBackend(pool, isa(), rows, inputs);
+  const Matrix m(*backend, {c().format, outputs, inputs, c().group}, 1);
+  const std::vector<float> x = RandomRows(rows, inputs);
+  const std::vector<float> y = Multiply(*backend, m, c().planes, x.data(), rows, InputPlanes::kTwo);
+  for (int64_t i = 0; i < rows * outputs; ++i) {
+    const Expected e = Expect(m, x.data() + i / outputs * inputs, i % outputs, c().planes);
+    ASSERT_NEAR(y[static_cast<size_t>(i)], e.exact, e.rounding / 100 + e.tolerance) << i;
   }
 }
 

@@ -99,6 +99,16 @@ struct WordsBase {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
   }
 
+  static QS_INLINE I LoadBytes(const int8_t* p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static QS_INLINE void Store4Bytes(int8_t* p, const I* x) {
+    const __m256i words =
+        _mm256_packs_epi16(_mm256_packs_epi32(x[0], x[1]), _mm256_packs_epi32(x[2], x[3]));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    StoreInt(p, _mm256_permutevar8x32_epi32(words, order));
+  }
+
   // ---- codes
   static QS_INLINE Raw LoadRaw(const std::byte* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

@@ -68,6 +68,16 @@ struct Words {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x));
   }
 
+  static QS_INLINE I LoadBytes(const int8_t* p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static QS_INLINE void Store4Bytes(int8_t* p, const I* x) {
+    const __m512i words =
+        _mm512_packs_epi16(_mm512_packs_epi32(x[0], x[1]), _mm512_packs_epi32(x[2], x[3]));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, words));
+  }
+
   // ---- codes
   static QS_INLINE Raw LoadRaw(const std::byte* p) {
     return _mm512_loadu_si512(reinterpret_cast<const void*>(p));

@@ -90,8 +90,12 @@ struct Words {
   static QS_INLINE I AddInt(I a, I b) { return I(Unsigned32(a) + Unsigned32(b)); }
   static QS_INLINE I ShiftLeft(I a, int bits) { return I(Unsigned32(a) << bits); }
   static QS_INLINE int SumInt(I x) { return x[0] + x[1] + x[2] + x[3]; }
-  // kLanes values in [-128, 127] as bytes.
+  // kLanes values in [-128, 127] as bytes, and back; and four vectors of them.
   static QS_INLINE void StoreBytes(int8_t* p, I x) { QS_EACH p[i] = static_cast<int8_t>(x[i]); }
+  static QS_INLINE I LoadBytes(const int8_t* p) { return I{p[0], p[1], p[2], p[3]}; }
+  static QS_INLINE void Store4Bytes(int8_t* p, const I* x) {
+    for (int v = 0; v < 4; ++v) StoreBytes(p + v * kLanes, x[v]);
+  }
 
   // ---- codes
   // Bytes as 16-bit numbers, those at even and those at odd places. Products of a code of one plane

@@ -85,7 +85,8 @@ void ReferenceBackend::DoPackDense(ConstRows rows, int64_t first_output,
   }
 }
 
-void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products) noexcept {
+void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products,
+                                InputPlanes) noexcept {
   for (const Product& product : products) {
     const PackedWeight& weight = *product.weight;
     for (int64_t output = 0; output < weight.spec.outputs; ++output) {
