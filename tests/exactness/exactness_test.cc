@@ -117,7 +117,7 @@ TEST(Exactness, SpeculativeOutputIsPlainOutputOnTinyModels) {
 std::string ReadBook(size_t bytes) {
   const char* folder = std::getenv("QUANTSPEC_BOOKS");
   std::ifstream file(std::string(folder ? folder : "") + "/moby-dick.txt");
-  if (!file) file.open(std::string(QS_GOLDEN_DIR) + "/../../examples/document.txt");
+  if (!file) file.open(std::string(QS_GOLDEN_DIR) + "/../../examples/a-case-of-identity.txt");
   std::stringstream text;
   text << file.rdbuf();
   return text.str().substr(0, bytes);
