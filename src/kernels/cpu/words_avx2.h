@@ -71,6 +71,10 @@ struct WordsBase {
     const __m256i rest = _mm256_sub_epi32(whole, half);
     return _mm256_mul_ps(_mm256_mul_ps(x, PowerOf2(half)), PowerOf2(rest));
   }
+  static QS_INLINE F AddExponent(F x, F shifted) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(
+        _mm256_castps_si256(x), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
+  }
   static QS_INLINE F PowerOf2(__m256i n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
   }

@@ -51,6 +51,10 @@ struct Words {
   static QS_INLINE float MaxOf(F x) { return _mm512_reduce_max_ps(x); }
   static QS_INLINE F Round(F x) { return _mm512_roundscale_ps(x, 0); }
   static QS_INLINE F Scale2(F x, F n) { return _mm512_scalef_ps(x, n); }
+  static QS_INLINE F AddExponent(F x, F shifted) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(
+        _mm512_castps_si512(x), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
+  }
 
   // ---- integers
   static QS_INLINE I ToInt(F x) { return _mm512_cvtps_epi32(x); }

@@ -73,6 +73,10 @@ struct Words {
     const I half = whole >> 1;
     return x * PowerOf2(half) * PowerOf2(whole - half);
   }
+  // x * 2^n for shifted = n + 1.5 * 2^23, where x and the result are normal numbers.
+  static QS_INLINE F AddExponent(F x, F shifted) {
+    return F(Unsigned32(x) + (Unsigned32(shifted) << 23));
+  }
   static QS_INLINE F PowerOf2(I n) { return F(Unsigned32(n + 127) << 23); }
 
   // ---- integers
