@@ -74,7 +74,7 @@ class Engine {
 };
 
 // Times every operation of `engine`'s backend at the model's shapes, over data of its own, with cold
-// weights: linear layers for each of `rows` (1 to 128), attention also for each of
+// weights: first what its arithmetic can do from registers (depth and rows 0), then linear layers for each of `rows` (1 to 128), attention also for each of
 // `depths`; the median of `repeat` runs. For tools; takes seconds and the memory of a few layers.
 std::vector<OpTiming> TimeOps(const Engine& engine, std::span<const int> rows,
                               std::span<const int> depths, int repeat);

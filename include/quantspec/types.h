@@ -71,12 +71,15 @@ struct TensorInfo {
 
 // One operation of a backend at a model's shapes, timed over synthetic data.
 struct OpTiming {
-  std::string op;         // e.g. "matmul ffn_down target", "attend draft", "seal"
+  std::string op;         // e.g. "matmul ffn_down target", "attend draft", "peak int8"
   int rows = 0;           // of the pass
   int depth = 0;          // tokens attended over; 0 where that plays no part
   double us = 0;          // median time of one call
   uint64_t bytes = 0;     // that it must read: weights or cache
   double operations = 0;  // additions and multiplications
+  // The op, among those timed with it, that bounds its operations a second; empty: none. Peaks are
+  // multiply-adds from registers: "peak int4" by codes of one plane, "peak int8" by those of both.
+  std::string peak;
 };
 
 }  // namespace quantspec

@@ -5,6 +5,7 @@
 
 #include "decode/speculative.h"
 #include "engine/model_file.h"
+#include "kernels/peak.h"
 #include "quantspec/engine.h"
 
 namespace quantspec {
@@ -14,6 +15,10 @@ namespace {
 constexpr size_t kColdBytes = size_t{256} << 20;
 constexpr size_t kMostCacheBytes = size_t{1} << 30;
 constexpr uint64_t kSeed = 1;
+constexpr char kPeakInt4[] = "peak int4";
+constexpr char kPeakInt8[] = "peak int8";
+constexpr char kPeakFloat[] = "peak float";
+constexpr char kPeakBf16[] = "peak bf16";
 
 void FillRandom(float* values, size_t count) {
   for (size_t i = 0; i < count; ++i) {
@@ -105,11 +110,13 @@ class OpTimer {
 
   std::vector<OpTiming> Run(std::span<const int> depths) {
     Reserve(*std::max_element(depths.begin(), depths.end()));
+    TimePeaks();
     TimeLinear("attn_qkv", {"blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight"});
     TimeLinear("attn_output", {"blk.0.attn_output.weight"});
     TimeLinear("ffn_gate_up", {"blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"});
     TimeLinear("ffn_down", {"blk.0.ffn_down.weight"});
-    TimeLinear("head", {plan_.Find("output.weight") ? "output.weight" : "token_embd.weight"});
+    TimeLinear("head", {plan_.Find("output.weight") ? "output.weight" : "token_embd.weight"},
+               InputPlanes::kTwo);
     for (const int depth : depths) {
       if (depth > 0) TimeAttend(depth);
     }
@@ -127,15 +134,30 @@ class OpTimer {
     limits.positions = depth + kKvGroup + most_rows_;
     limits.geometry = geometry();
     limits.q_heads = config_.info.q_heads;
+    limits.fine_rows = most_rows_;
     backend_->Reserve(limits);
   }
 
-  void Add(std::string op, int rows, int depth, double us, uint64_t bytes, double operations) {
-    timings_.push_back({std::move(op), rows, depth, us, bytes, operations});
+  void Add(std::string op, int rows, int depth, double us, uint64_t bytes, double operations,
+           const char* peak = "") {
+    timings_.push_back({std::move(op), rows, depth, us, bytes, operations, peak});
+  }
+
+  void TimePeaks() {
+    if (file_.options().backend != BackendKind::kCpu) return;
+    const Peaks peaks = MeasurePeaks(pool_, backend_->isa());
+    const auto add = [&](const char* name, const PeakRate& rate) {
+      if (rate.operations > 0) Add(name, 0, 0, rate.us, 0, rate.operations);
+    };
+    add(kPeakInt4, peaks.int4);
+    add(kPeakInt8, peaks.int8);
+    add(kPeakFloat, peaks.f32);
+    add(kPeakBf16, peaks.bf16);
   }
 
   // The products that share an input, as the forward pass calls them, for both readers.
-  void TimeLinear(const std::string& name, const std::vector<const char*>& tensors) {
+  void TimeLinear(const std::string& name, const std::vector<const char*>& tensors,
+                  InputPlanes input_planes = InputPlanes::kOne) {
     std::vector<WeightSpec> target, draft;
     std::vector<Planes> draft_planes;
     for (const char* tensor : tensors) {
@@ -146,19 +168,28 @@ class OpTimer {
       draft_planes.push_back(plan->draft_planes);
     }
     const std::vector<Planes> both(tensors.size(), Planes::kBoth);
-    TimeProducts("matmul " + name + " target", target, both);
-    TimeProducts("matmul " + name + " draft", draft, draft_planes);
+    TimeProducts("matmul " + name + " target", target, both, input_planes);
+    TimeProducts("matmul " + name + " draft", draft, draft_planes, input_planes);
   }
 
   void TimeProducts(const std::string& op, const std::vector<WeightSpec>& specs,
-                    const std::vector<Planes>& planes) {
+                    const std::vector<Planes>& planes, InputPlanes input_planes) {
     uint64_t bytes = 0, stored = 0;
-    double cells = 0;
+    double products_of_row = 0;
+    const char* peak = kPeakInt4;
     for (size_t i = 0; i < specs.size(); ++i) {
       const WeightBytes of_weight = backend_->SizeOf(specs[i]);
       bytes += of_weight.upper + (planes[i] == Planes::kBoth ? of_weight.lower : 0);
       stored += of_weight.upper + of_weight.lower;
-      cells += static_cast<double>(specs[i].outputs) * static_cast<double>(specs[i].inputs);
+      const bool is_dense = specs[i].group == 0;
+      if (is_dense) {
+        peak = kPeakFloat;
+      } else if (specs[i].format == WeightFormat::kHq8 && planes[i] == Planes::kBoth) {
+        peak = kPeakInt8;
+      }
+      products_of_row += static_cast<double>(specs[i].outputs) *
+                         static_cast<double>(specs[i].inputs) *
+                         (input_planes == InputPlanes::kTwo && !is_dense ? 2 : 1);
     }
     const auto copies = static_cast<size_t>(kColdBytes / stored + 1);
     std::vector<ColdWeights> weights;
@@ -179,10 +210,10 @@ class OpTimer {
             products[i].planes = planes[i];
             products[i].y = Rows(outputs[i].As<float>(), rows, specs[i].outputs);
           }
-          backend_->MatMul(x, products);
+          backend_->MatMul(x, products, input_planes);
         }
       });
-      Add(op, rows, 0, us, bytes, 2.0 * rows * cells);
+      Add(op, rows, 0, us, bytes, 2.0 * rows * products_of_row, peak);
     }
   }
 
@@ -215,13 +246,14 @@ class OpTimer {
     const int depth = std::max(asked / kKvGroup, 1) * kKvGroup;
     int layers = 0;
     const auto sealed = FilledCache(CacheKind::kHierarchical, depth, &layers);
-    TimeAttend("attend target", *sealed, layers, Reader::kTarget);
-    TimeAttend("attend draft", *sealed, layers, Reader::kDraft);
+    TimeAttend("attend target", *sealed, layers, Reader::kTarget, kPeakInt8);
+    TimeAttend("attend draft", *sealed, layers, Reader::kDraft, kPeakInt4);
     const auto full = FilledCache(CacheKind::kFull, depth, &layers);
-    TimeAttend("attend full", *full, layers, Reader::kTarget);
+    TimeAttend("attend full", *full, layers, Reader::kTarget, kPeakFloat);
   }
 
-  void TimeAttend(const std::string& op, KvCache& cache, int layers, Reader reader) {
+  void TimeAttend(const std::string& op, KvCache& cache, int layers, Reader reader,
+                  const char* peak) {
     const int width = config_.QueryWidth();
     const int depth = cache.Length();
     const Buffer q = RandomRows(most_rows_, width), out = RandomRows(most_rows_, width);
@@ -247,7 +279,7 @@ class OpTimer {
         }
       });
       cache.Truncate(depth);
-      Add(op, rows, depth, us, bytes, 4.0 * rows * static_cast<double>(depth) * width);
+      Add(op, rows, depth, us, bytes, 4.0 * rows * static_cast<double>(depth) * width, peak);
     }
   }
 

@@ -8,6 +8,8 @@ from harness import MODEL, run, temporary_file
 FIELDS = {"depth", "cache", "weights", "gamma", "decode_tokens_per_s", "prefill_tokens_per_s",
           "acceptance", "draft_ms", "verify_ms", "bytes_per_token", "read_bandwidth_gb_per_s",
           "bandwidth_fraction", "isa", "threads"}
+OP_FIELDS = {"op", "rows", "depth", "us", "gb_per_s", "gop_per_s", "bandwidth_fraction",
+             "peak_fraction", "peak", "read_bandwidth_gb_per_s", "isa", "threads"}
 
 
 @harness.needs_model
@@ -48,6 +50,32 @@ class Bench(harness.ProgramTest):
         lines = self.bench("--shape", "smollm2-135m", "--depth", "0", "--gamma", "0", "--tokens", 4,
                            "--repeat", 1)
         self.assertEqual(lines[0]["gamma"], 0)
+
+    def test_operations_stand_under_bandwidth_and_peak(self):
+        lines = self.bench("--model", MODEL, "--ops", "--depth", "256", "--repeat", 1)
+        peaks = {line["op"]: line["gop_per_s"] for line in lines if line["op"].startswith("peak ")}
+        self.assertLessEqual({"peak int4", "peak int8", "peak float"}, set(peaks))
+        for line in lines:
+            self.assertLessEqual(OP_FIELDS, set(line))
+            self.assertGreater(line["us"], 0)
+            self.assertGreater(line["gop_per_s"], 0)
+            if line["op"].startswith(("matmul ", "attend ")):
+                self.assertAlmostEqual(line["peak_fraction"],
+                                       line["gop_per_s"] / peaks[line["peak"]])
+                self.assertAlmostEqual(line["bandwidth_fraction"], line["gb_per_s"] /
+                                       line["read_bandwidth_gb_per_s"])
+            else:
+                self.assertIsNone(line["peak"])
+                self.assertIsNone(line["peak_fraction"])
+        by_op = {(line["op"], line["rows"]): line for line in lines}
+        # One plane of codes; both; the dense cache in floats; the head's inputs in two planes.
+        for op, peak in (("matmul ffn_down target", "peak int4"),
+                         ("matmul head target", "peak int8"), ("attend target", "peak int8"),
+                         ("attend draft", "peak int4"), ("attend full", "peak float")):
+            for rows in (1, 5, 17):
+                self.assertEqual(by_op[op, rows]["peak"], peak)
+        head = by_op["matmul head target", 1]
+        self.assertAlmostEqual(head["gop_per_s"] * head["us"] * 1e3, 2 * 2 * 49152 * 576, delta=1)
 
     def test_a_text_too_short_for_the_depth_is_refused(self):
         with temporary_file("A few words.") as path:

@@ -12,8 +12,12 @@ QS_TARGET_END
 
 namespace quantspec::cpu {
 const KernelTable& Avx2Table() {
-  static constexpr KernelTable kTable{"avx2", QS_ISA::kMatMulKernels, QS_ISA::kRowsKernels,
-                                      QS_ISA::kKvKernels, QS_ISA::kAttentionKernels};
+  static constexpr KernelTable kTable{"avx2",
+                                      QS_ISA::kMatMulKernels,
+                                      QS_ISA::kRowsKernels,
+                                      QS_ISA::kKvKernels,
+                                      QS_ISA::kAttentionKernels,
+                                      QS_ISA::kPeakKernels};
   return kTable;
 }
 }  // namespace quantspec::cpu

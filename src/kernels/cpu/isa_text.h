@@ -12,4 +12,5 @@
 #include "kernels/cpu/attention_dense-inl.h"
 #include "kernels/cpu/attention_codes-inl.h"
 #include "kernels/cpu/attention_sealed-inl.h"
+#include "kernels/cpu/peak-inl.h"
 // clang-format on

@@ -11,6 +11,7 @@
 #include "kernels/cpu/attention_kernels.h"
 #include "kernels/cpu/kv_kernels.h"
 #include "kernels/cpu/matmul_kernels.h"
+#include "kernels/cpu/peak_kernels.h"
 #include "kernels/cpu/rows_kernels.h"
 
 namespace quantspec::cpu {
@@ -21,6 +22,7 @@ struct KernelTable {
   RowsKernels rows;
   KvKernels kv;
   AttentionKernels attention;
+  PeakKernels peak;
 };
 
 }  // namespace quantspec::cpu
