@@ -176,6 +176,32 @@ void Decode(benchmark::State& state, const Shape& shape, Kind kind, int64_t cont
   state.counters["GMAC_s"] = macs * count / best * 1e-9;
 }
 
+// One short layer again and again: with one thread all of it lies in L2, so this is arithmetic
+// alone. `group_us`: one sealed group of one KV head.
+void Resident(benchmark::State& state, const Shape& shape, Kind kind, int64_t tokens) {
+  constexpr int64_t kGroups = 16;
+  constexpr int kCalls = 20;
+  const auto backend = MakeBackend();
+  const int64_t context = kGroups * kKvGroup;
+  backend->Reserve({tokens, 0, context, shape.geometry, shape.geometry.kv_heads * shape.gqa});
+  const Layers layers = MakeLayers(*backend, shape, kind, context);
+  std::vector<float> q = Queries(shape, tokens), out(q.size());
+  double best = 1e9;
+  for (auto _ : state) {
+    const double begin = Seconds();
+    for (int call = 0; call < kCalls; ++call) {
+      backend->Attend(ArgsOf(shape, layers.views.front(), q, out, tokens, context));
+    }
+    const double seconds = (Seconds() - begin) / kCalls;
+    best = std::min(best, seconds);
+    state.SetIterationTime(seconds);
+  }
+  const double macs_of_group =
+      2.0 * static_cast<double>(kKvGroup * tokens) * shape.gqa * shape.geometry.head_dim;
+  state.counters["group_us"] = best / kGroups / shape.geometry.kv_heads * 1e6;
+  state.counters["GMAC_s"] = macs_of_group * kGroups * shape.geometry.kv_heads / best * 1e-9;
+}
+
 void Prefill(benchmark::State& state, const Shape& shape, int64_t context, int64_t chunk) {
   const auto backend = MakeBackend();
   const int64_t capacity = RoundUp(context, kDenseRows);
@@ -231,6 +257,16 @@ void RegisterAll() {
               ->Iterations(kIterations)
               ->UseManualTime();
         }
+      }
+    }
+    for (const Kind kind : {Kind::kTarget, Kind::kDraft}) {
+      for (const int64_t tokens : {1, 5}) {
+        const std::string name = std::string("resident/") + shape.name + "/" +
+                                 kKindNames[static_cast<int>(kind)] +
+                                 "/tokens:" + std::to_string(tokens);
+        benchmark::RegisterBenchmark(name.c_str(), Resident, shape, kind, tokens)
+            ->Iterations(40)
+            ->UseManualTime();
       }
     }
     benchmark::RegisterBenchmark((std::string("prefill/") + shape.name + "/7000").c_str(), Prefill,

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """What a step must read and multiply, and the time that no program can go below.
 
-    floor.py [--ops FILE]           the tables of docs/performance.md, as markdown
+    floor.py [--ops FILE [--steps FILE] [--bandwidth GB/s ...]]
+                                    the tables of docs/performance.md, as markdown
     floor.py --check PROGRAM MODEL  compares the formulas with what `quantspec` counts itself
 
-FILE holds the output of `quantspec bench --ops --json` on this machine: its bandwidth and peaks make
-the floors, and its lines a table of how near each operation comes. Needs Python alone.
+The files hold the output of `quantspec bench --json` for the demo model on this machine. --ops: of
+`--ops`, whose bandwidth and peaks make the floors, and whose lines a table of how near each
+operation comes. --steps: of `--accept 0.9 --gamma 0,4` at the same depth. Needs Python alone.
 """
 
 import argparse
@@ -135,22 +137,25 @@ def print_bytes():
         for depth in shape.depths:
             kv = [shape.layers * kv_bytes(shape, depth, reader) for reader in
                   ("dense", "target", "draft")]
-            rows.append([shape.name, depth] + [number(x / 1e6) for x in weights + kv])
+            operations = sum(part[2] + part[3] for part in step(shape, depth, "target", 1))
+            rows.append([shape.name, depth] + [number(x / 1e6) for x in weights + kv] +
+                        [number(operations / 1e9)])
     table(["MB a step", "depth", "weights, 4-bit file", "weights, two planes", "KV dense 16-bit",
-           "KV both planes", "KV upper plane"], rows)
+           "KV both planes", "KV upper plane", "Gop a row"], rows)
 
 
-def print_floors(machine):
+def print_floors(machines):
     rows = []
     for shape in SHAPES:
         for depth in shape.depths:
             cells = [shape.name, depth]
             for reader, count in (("dense", 1), ("target", 1), ("draft", 1), ("target", GAMMA + 1)):
                 parts = step(shape, depth, reader, count)
-                operations = sum(part[2] + part[3] for part in parts)
-                cells.append(f"{number(operations / 1e9)} / {number(1e3 * floor_s(parts, machine))}")
+                cells.append(" / ".join(number(1e3 * floor_s(parts, machine))
+                                        for machine in machines))
             rows.append(cells)
-    table(["Gop / floor in ms", "depth", "plain, dense cache", "plain", "draft",
+    bandwidths = " / ".join(f"{machine.bandwidth:.0f}" for machine in machines)
+    table([f"floor in ms at {bandwidths} GB/s", "depth", "plain, dense cache", "plain", "draft",
            f"verify of {GAMMA}"], rows)
 
 
@@ -167,9 +172,14 @@ def print_prefill(machine):
 
 def print_ops(lines):
     rows = []
+    seen = set()
     for line in lines:
-        if line["peak"] is None:
+        # A draft that reads what the target reads needs no line of its own.
+        key = (line["op"].removesuffix(" draft").removesuffix(" target"), line["rows"],
+               line["depth"], line["bytes"])
+        if line["peak"] is None or key in seen:
             continue
+        seen.add(key)
         share = max(line["bandwidth_fraction"], line["peak_fraction"])
         rows.append([line["op"], line["rows"], line["depth"] or "", number(line["us"]),
                      number(line["gb_per_s"]), f"{line['bandwidth_fraction']:.0%}",
@@ -178,8 +188,39 @@ def print_ops(lines):
            "floor / time"], rows)
 
 
+def print_steps(machine, ops, bench):
+    """Floor, sum of the operations timed alone, and measured time of the demo model's steps."""
+    shape = SHAPES[0]
+    depth = max(line["depth"] for line in ops)
+    us = {(line["op"], line["rows"]): line["us"] for line in ops}
+    measured = {}
+    for line in bench:
+        if line["gamma"] == 0:
+            measured["plain"] = line["verify_ms"]
+        else:
+            measured["draft"] = line["draft_ms"]
+            measured[f"verify of {line['gamma']}"] = line["verify_ms"]
+    rows = []
+    for name, reader, count in (("plain", "target", 1), ("draft", "draft", 1),
+                                (f"verify of {GAMMA}", "target", GAMMA + 1)):
+        layer = us[f"attend {reader}", count] + sum(
+            us[f"matmul {weights} {reader}", count]
+            for weights in ("attn_qkv", "attn_output", "ffn_gate_up", "ffn_down"))
+        kernels = (shape.layers * layer + us[f"matmul head {reader}", count]) / 1e3
+        floor = 1e3 * floor_s(step(shape, depth, reader, count), machine)
+        cells = [name, number(floor), number(kernels)]
+        if name in measured:
+            cells += [number(measured[name]), f"{floor / measured[name]:.0%}"]
+        rows.append(cells + [""] * (5 - len(cells)))
+    table([f"ms at depth {depth}", "floor", "operations timed alone", "step", "floor / step"], rows)
+
+
+def read_lines(path):
+    return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
+
+
 def read_ops(path):
-    lines = [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
+    lines = read_lines(path)
     peaks = {line["op"]: line["gop_per_s"] for line in lines if line["op"].startswith("peak ")}
     machine = Machine(lines[0]["read_bandwidth_gb_per_s"], peaks["peak int8"], peaks["peak float"],
                       peaks.get("peak bf16", peaks["peak float"]))
@@ -229,6 +270,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ops", metavar="FILE")
+    parser.add_argument("--steps", metavar="FILE")
+    parser.add_argument("--bandwidth", metavar="GB/s", type=float, nargs="+",
+                        help="floors for these instead of what was measured")
     parser.add_argument("--check", nargs=2, metavar=("PROGRAM", "MODEL"))
     arguments = parser.parse_args()
     if arguments.check:
@@ -240,9 +284,11 @@ def main():
         print(f"{lines[0]['isa']}, {lines[0]['threads']} threads: "
               f"{machine.bandwidth:.1f} GB/s, {machine.int8:.0f} Gop/s in 8-bit integers, "
               f"{machine.float32:.0f} in floats, {machine.bf16:.0f} in bf16\n")
-        print_floors(machine)
+        bandwidths = arguments.bandwidth or [machine.bandwidth]
+        print_floors([dataclasses.replace(machine, bandwidth=b) for b in bandwidths])
         print_prefill(machine)
         print_ops(lines)
+        print_steps(machine, lines, read_lines(arguments.steps) if arguments.steps else [])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """quantspec bench: the contract's JSON lines."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import harness
 from harness import MODEL, run, temporary_file
@@ -76,6 +79,13 @@ class Bench(harness.ProgramTest):
                 self.assertEqual(by_op[op, rows]["peak"], peak)
         head = by_op["matmul head target", 1]
         self.assertAlmostEqual(head["gop_per_s"] * head["us"] * 1e3, 2 * 2 * 49152 * 576, delta=1)
+
+    def test_bytes_are_those_of_the_formulas(self):
+        floor = pathlib.Path(__file__).resolve().parents[2] / "bench" / "floor.py"
+        done = subprocess.run([sys.executable, floor, "--check", harness.PROGRAM, MODEL],
+                              capture_output=True, text=True, timeout=harness.LIMIT_S)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("bytes a token", done.stdout)
 
     def test_a_text_too_short_for_the_depth_is_refused(self):
         with temporary_file("A few words.") as path:
