@@ -39,6 +39,15 @@ int64_t ParseInteger(std::string_view option, std::string_view text, int64_t low
   return value;
 }
 
+int ParseOrAuto(std::string_view option, std::string_view text, int high) {
+  int value = 0;
+  if (text == "auto") return kAuto;
+  if (!ParseWhole(text, value) || value < 0 || value > high) {
+    Refuse(option, text, "auto or a whole number from 0 to " + Show(high));
+  }
+  return value;
+}
+
 uint64_t ParseUnsigned(std::string_view option, std::string_view text) {
   uint64_t value = 0;
   if (!ParseWhole(text, value)) Refuse(option, text, "a whole number from 0 to 2^64 - 1");

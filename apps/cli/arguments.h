@@ -19,6 +19,9 @@ class UsageError : public std::runtime_error {
 // A whole number in [low, high]. `option` is named in the UsageError for anything else, e.g. for
 // "1e12", "4x", "nan" or a number of any size outside the range.
 int64_t ParseInteger(std::string_view option, std::string_view text, int64_t low, int64_t high);
+// "auto", as kAuto, or a whole number from 0 to `high`.
+inline constexpr int kAuto = -1;
+int ParseOrAuto(std::string_view option, std::string_view text, int high);
 // Any 64-bit unsigned number.
 uint64_t ParseUnsigned(std::string_view option, std::string_view text);
 // A finite decimal number in [low, high].

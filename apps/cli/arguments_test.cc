@@ -33,6 +33,16 @@ TEST(ParseInteger, SaysWhatWasFoundAndExpected) {
               AllOf(HasSubstr("--threads"), HasSubstr("'-1'"), HasSubstr("from 1 to 1024")));
 }
 
+TEST(ParseOrAuto, TakesAutoAndTheWholeRangeAndNothingElse) {
+  EXPECT_EQ(ParseOrAuto("--gamma", "auto", 16), kAuto);
+  EXPECT_EQ(ParseOrAuto("--gamma", "0", 16), 0);
+  EXPECT_EQ(ParseOrAuto("--gamma", "16", 16), 16);
+  for (const char* bad : {"", "17", "-1", "Auto", "4x", "1e1", "99999999999999999999"}) {
+    EXPECT_THAT(MessageOf([bad] { ParseOrAuto("--gamma", bad, 16); }),
+                HasSubstr("auto or a whole number from 0 to 16"));
+  }
+}
+
 TEST(ParseNumber, RefusesWhatIsNotFinite) {
   EXPECT_DOUBLE_EQ(ParseNumber("--top-p", "0.25", 0, 1), 0.25);
   for (const char* bad : {"nan", "inf", "-0.1", "1.01", "", "0,5", "1e400"}) {

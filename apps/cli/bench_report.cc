@@ -62,8 +62,9 @@ void PrintBenchHead(const BenchSetting& setting) {
   for (const Cell& cell : Cells(setting, sample)) head += Padded(cell.head, cell.width);
   Print("read bandwidth " + ShowNumber(setting.read_bandwidth_gb_per_s) + " GB/s, " + setting.isa +
         ", " + std::to_string(setting.threads) + " threads, weights " + setting.weights +
-        ", cache " + setting.cache + ", acceptance " + std::string(setting.acceptance_is) + "\n" +
-        head + "\n");
+        ", cache " + setting.cache + ", draft_exact_layers " +
+        std::to_string(setting.draft_exact_layers) + ", acceptance " +
+        std::string(setting.acceptance_is) + "\n" + head + "\n");
 }
 
 void PrintBenchRow(const BenchSetting& setting, const BenchLine& line) {
@@ -79,6 +80,7 @@ void PrintBenchJson(const BenchSetting& setting, const BenchLine& line) {
   json["depth"] = line.depth;
   json["cache"] = setting.cache;
   json["weights"] = setting.weights;
+  json["draft_exact_layers"] = setting.draft_exact_layers;
   json["gamma"] = GammaJson(line.gamma);
   json["mean_gamma"] = line.mean_gamma;
   json["decode_tokens_per_s"] = {{"min", *std::min_element(rates.begin(), rates.end())},

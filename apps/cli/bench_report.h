@@ -25,6 +25,7 @@ struct BenchLine {
 struct BenchSetting {
   std::string weights;
   std::string cache;
+  int draft_exact_layers = 0;
   std::string isa;
   int threads = 0;
   double read_bandwidth_gb_per_s = 0;

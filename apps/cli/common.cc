@@ -82,6 +82,13 @@ void AddModelOptions(CLI::App& app, ModelOptions& options, JsonOption json) {
             "how weights are stored (default: auto, 4-bit files as they are, finer ones nested)");
   AddChoice<int>(app, "--group", options.engine.group, {{"32", 32}, {"64", 64}, {"128", 128}},
                  "weights that share a scale (default: 32)");
+  AddValue(
+      app, "--draft-exact-layers", "auto|N",
+      [&options](const std::string& text) {
+        options.engine.draft_exact_layers = ParseOrAuto("--draft-exact-layers", text, kMaxLayers);
+      },
+      "last layers that the draft reads as the target does (default: auto, 1 with --group 64 or "
+      "128, else 0)");
   AddChoice(app, "--cache", options.session.cache, CacheChoices(),
             "how keys and values are stored (default: hierarchical)");
   AddQuiet(app, options.quiet);
@@ -97,13 +104,8 @@ void AddQuiet(CLI::App& app, bool& quiet) {
 }
 
 int ParseGamma(const std::string& option, const std::string& text) {
-  if (text == "auto") return kGammaAuto;
-  try {
-    return static_cast<int>(ParseInteger(option, text, 0, kMaxGamma));
-  } catch (const UsageError&) {
-    throw UsageError(option + ": found '" + text + "', expected auto or a whole number from 0 to " +
-                     std::to_string(kMaxGamma));
-  }
+  static_assert(kGammaAuto == kAuto);
+  return ParseOrAuto(option, text, kMaxGamma);
 }
 
 std::string GammaText(int gamma) { return gamma == kGammaAuto ? "auto" : std::to_string(gamma); }

@@ -86,6 +86,7 @@ std::string NameOf(const Choices<T>& choices, T value) {
 
 inline constexpr int kMaxContext = 1 << 24;
 inline constexpr int kMaxThreads = 1024;
+inline constexpr int kMaxLayers = 1024;
 
 struct ModelOptions {
   EngineOptions engine;

@@ -50,6 +50,7 @@ void PrintAsJson(const ModelFile& file, const MemoryPlan& plan) {
                        {"stored_bytes", tensor.stored_bytes}});
   }
   json["tensors"] = tensors;
+  json["draft_exact_layers"] = file.draft_exact_layers();
   json["context"] = plan.context;
   json["memory_bytes"] = MemoryJson(plan.bytes);
   json["available_bytes"] = plan.available_bytes;
@@ -91,6 +92,8 @@ void PrintAsText(const ModelFile& file, const MemoryPlan& plan) {
                      ", context " + std::to_string(model.context) + "\n\n";
   for (const auto& [key, value] : file.Metadata()) text += key + " = " + OneLine(value) + "\n";
   text += "\n" + TensorTable(file.Tensors()) + "\n";
+  text += "Last layers that the draft reads as the target does: " +
+          std::to_string(file.draft_exact_layers()) + "\n\n";
   const auto row = [&](const std::string& name, uint64_t bytes) {
     text += "  " + name + std::string(10 - name.size(), ' ') +
             ShowCount(static_cast<double>(bytes)) + " bytes\n";

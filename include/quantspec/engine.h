@@ -18,29 +18,31 @@ namespace quantspec {
 enum class BackendKind { kCpu, kReference };
 
 struct EngineOptions {
-  std::string model_path;         // a GGUF file
+  std::string model_path;  // a GGUF file
   WeightMode weights = WeightMode::kAuto;
-  int group = 0;                  // 32, 64 or 128: HQ8 group along a row; 0 = the default, 32
-  int threads = 0;                // 0 = physical cores this process may use
+  int group = 0;    // 32, 64 or 128: HQ8 group along a row; 0 = the default, 32
+  int threads = 0;  // 0 = physical cores this process may use
   BackendKind backend = BackendKind::kCpu;
-  int draft_exact_layers = -1;    // last layers that the draft reads with both planes; -1 = default
-  std::string random_shape;       // instead of a file: random weights of this architecture (bench)
+  // Last layers whose weights the draft reads as the target does, 0 to the model's layers; -1 = the
+  // default: 1 for groups above 32, else 0. Speculative output is plain output for every value.
+  int draft_exact_layers = -1;
+  std::string random_shape;  // instead of a file: random weights of this architecture (bench)
 };
 
 // Called with the share done, 0 to 1. Returning false stops the work with kInterrupted / Error.
 using Progress = std::function<bool(double done)>;
 
 struct MemoryPlan {
-  MemoryBytes bytes;          // exactly what Load and Open will take
-  int context = 0;            // the context it was made for
-  int largest_context = 0;    // the largest one that fits into the memory available now
+  MemoryBytes bytes;        // exactly what Load and Open will take
+  int context = 0;          // the context it was made for
+  int largest_context = 0;  // the largest one that fits into the memory available now
   uint64_t available_bytes = 0;
 };
 
 // A model file that was read and checked, without its weights in memory.
 class ModelFile {
  public:
-  // Throws Error: kIo, kCorrupt, kUnsupported.
+  // Throws Error: kIo, kCorrupt, kUnsupported; kUsage for options out of range.
   static std::unique_ptr<ModelFile> Open(const EngineOptions& options);
   virtual ~ModelFile() = default;
 
@@ -48,6 +50,8 @@ class ModelFile {
   virtual std::vector<TensorInfo> Tensors() const = 0;
   // (key, printable value) of the file's metadata, long arrays shortened.
   virtual std::vector<std::pair<std::string, std::string>> Metadata() const = 0;
+  // EngineOptions::draft_exact_layers with the default filled in.
+  virtual int draft_exact_layers() const = 0;
   virtual MemoryPlan Plan(const SessionOptions& options) const = 0;
   virtual const Tokenizer& tokenizer() const = 0;
   // Throws Error{kUnsupported} naming `--chat off` for a template of no known family; null if the
@@ -73,9 +77,10 @@ class Engine {
   virtual int threads() const = 0;
 };
 
-// Times every operation of `engine`'s backend at the model's shapes, over data of its own, with cold
-// weights: first what its arithmetic can do from registers (depth and rows 0), then linear layers for each of `rows` (1 to 128), attention also for each of
-// `depths`; the median of `repeat` runs. For tools; takes seconds and the memory of a few layers.
+// Times every operation of `engine`'s backend at the model's shapes, over data of its own, with
+// cold weights: first what its arithmetic can do from registers (depth and rows 0), then linear
+// layers for each of `rows` (1 to 128), attention also for each of `depths`; the median of
+// `repeat` runs. For tools; takes seconds and the memory of a few layers.
 std::vector<OpTiming> TimeOps(const Engine& engine, std::span<const int> rows,
                               std::span<const int> depths, int repeat);
 

@@ -14,8 +14,9 @@ class EngineImpl : public Engine, public std::enable_shared_from_this<EngineImpl
       : file_(std::move(file)), options_(options), pool_(ThreadsOf(options)) {
     const std::unique_ptr<Backend> backend = MakeBackend(options.backend, pool_);
     isa_ = backend->isa();
-    model_ = std::make_unique<Model>(file_->source(), file_->config(), MakeWeightOptions(options),
-                                     *backend, pool_, progress);
+    model_ = std::make_unique<Model>(file_->source(), file_->config(),
+                                     MakeWeightOptions(options, file_->info().layers), *backend,
+                                     pool_, progress);
   }
 
   const ModelFile& file() const override { return *file_; }

@@ -45,7 +45,7 @@ std::unique_ptr<Backend> MakeBackend(BackendKind kind, ThreadPool& pool) {
   return kind == BackendKind::kReference ? MakeReferenceBackend() : MakeCpuBackend(pool);
 }
 
-WeightOptions MakeWeightOptions(const EngineOptions& options) {
+WeightOptions MakeWeightOptions(const EngineOptions& options, int layers) {
   WeightOptions weights;
   weights.mode = options.weights;
   weights.group = options.group == 0 ? 32 : options.group;
@@ -53,9 +53,14 @@ WeightOptions MakeWeightOptions(const EngineOptions& options) {
     throw Error(ErrorKind::kUsage,
                 "group: found " + std::to_string(options.group) + ", expected 32, 64 or 128");
   }
+  const int exact = options.draft_exact_layers;
+  if (exact < -1 || exact > layers) {
+    throw Error(ErrorKind::kUsage, "draft_exact_layers: found " + std::to_string(exact) +
+                                       ", expected 0 to " + std::to_string(layers) +
+                                       ", the model's layers");
+  }
   // Coarse groups cost the draft the most agreement in the last layers (docs/results.md).
-  weights.draft_exact_layers =
-      options.draft_exact_layers >= 0 ? options.draft_exact_layers : (weights.group > 32 ? 1 : 0);
+  weights.draft_exact_layers = exact >= 0 ? exact : (weights.group > 32 ? 1 : 0);
   return weights;
 }
 
@@ -100,7 +105,8 @@ ModelFileImpl::ModelFileImpl(const EngineOptions& options)
     source_ = std::make_unique<TensorSource>(config_);
   }
   sizing_ = MakeBackend(options.backend, sizing_pool_);
-  plan_ = std::make_unique<WeightPlan>(*source_, config_, MakeWeightOptions(options), *sizing_);
+  plan_ = std::make_unique<WeightPlan>(*source_, config_,
+                                       MakeWeightOptions(options, config_.info.layers), *sizing_);
 }
 
 std::vector<TensorInfo> ModelFileImpl::Tensors() const {

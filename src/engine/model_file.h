@@ -16,8 +16,9 @@ namespace quantspec {
 
 // A backend of `kind` over `pool`.
 std::unique_ptr<Backend> MakeBackend(BackendKind kind, ThreadPool& pool);
-// Options as the model module wants them; defaults filled in.
-WeightOptions MakeWeightOptions(const EngineOptions& options);
+// Options as the module `model` wants them for a model of `layers` layers; defaults filled in.
+// Throws Error{kUsage} if one is out of range.
+WeightOptions MakeWeightOptions(const EngineOptions& options, int layers);
 
 inline constexpr int kMaxThreads = 1024;
 // Threads that an engine with these options uses. Throws Error{kUsage} if out of range.
@@ -30,6 +31,9 @@ class ModelFileImpl : public ModelFile {
   const ModelInfo& info() const override { return config_.info; }
   std::vector<TensorInfo> Tensors() const override;
   std::vector<std::pair<std::string, std::string>> Metadata() const override;
+  int draft_exact_layers() const override {
+    return MakeWeightOptions(options_, config_.info.layers).draft_exact_layers;
+  }
   MemoryPlan Plan(const SessionOptions& options) const override;
   const Tokenizer& tokenizer() const override;
   const ChatFormat* chat() const override;

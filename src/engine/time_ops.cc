@@ -106,7 +106,8 @@ class OpTimer {
         most_rows_(*std::max_element(rows.begin(), rows.end())),
         pool_(engine.threads()),
         backend_(MakeBackend(engine.options().backend, pool_)),
-        plan_(file_.source(), config_, MakeWeightOptions(engine.options()), *backend_) {}
+        plan_(file_.source(), config_, MakeWeightOptions(engine.options(), config_.info.layers),
+              *backend_) {}
 
   std::vector<OpTiming> Run(std::span<const int> depths) {
     Reserve(*std::max_element(depths.begin(), depths.end()));

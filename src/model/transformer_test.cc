@@ -19,10 +19,11 @@ ModelConfig SmallConfig() {
 }
 
 struct Machine {
-  explicit Machine(WeightMode mode, bool reference = false)
+  explicit Machine(WeightMode mode, bool reference = false, int draft_exact_layers = 0)
       : source(SmallConfig()), pool(2), kind(reference) {
     WeightOptions options;
     options.mode = mode;
+    options.draft_exact_layers = draft_exact_layers;
     const auto packer = NewBackend();
     model = std::make_unique<Model>(source, SmallConfig(), options, *packer, pool,
                                     std::function<bool(double)>{});
@@ -152,6 +153,40 @@ TEST(Transformer, DraftRowsLeaveNoTrace) {
       Copy(machine.transformer->Step(Reader::kTarget, {&plain_rows, 1}));
   EXPECT_NE(draft, expected);  // else the draft read everything
   EXPECT_EQ(Copy(machine.transformer->Step(Reader::kTarget, {&draft_rows, 1})), expected);
+}
+
+// Logits of one token after `prompt` over a cache that both readers see alike.
+std::vector<float> LogitsOf(Machine& machine, Reader reader, const std::vector<Token>& prompt) {
+  const auto cache = machine.NewCache(CacheKind::kFull);
+  machine.transformer->Prefill(*cache, prompt, {});
+  const Token token = 7;
+  const StepRows rows{cache.get(), {&token, 1}};
+  return Copy(machine.transformer->Step(reader, {&rows, 1}));
+}
+
+TEST(Transformer, ADraftOfExactLayersOnlyGivesTheBitsOfTheTarget) {
+  const auto prompt = SomeTokens(40, 3);
+  std::vector<float> target, draft[3];
+  uint64_t bytes[3];
+  for (const int exact : {0, 1, 2}) {
+    Machine machine(WeightMode::kNested, false, exact);
+    target = LogitsOf(machine, Reader::kTarget, prompt);
+    draft[exact] = LogitsOf(machine, Reader::kDraft, prompt);
+    bytes[exact] = machine.model->ReadBytes(machine.transformer->backend(), Reader::kDraft);
+  }
+  EXPECT_EQ(draft[2], target);
+  EXPECT_NE(draft[1], target);
+  EXPECT_NE(draft[0], draft[1]);
+  EXPECT_LT(bytes[0], bytes[1]);
+  EXPECT_EQ(bytes[1] - bytes[0], bytes[2] - bytes[1]);
+}
+
+TEST(Transformer, ExactLayersOfABf16DraftNeedNoCopy) {
+  Machine copied(WeightMode::kBf16, false, 0), exact(WeightMode::kBf16, false, 1);
+  EXPECT_LT(exact.model->bytes(), copied.model->bytes());
+  EXPECT_NE(copied.model->layer(1).up.draft.upper, copied.model->layer(1).up.target.upper);
+  EXPECT_EQ(exact.model->layer(1).up.draft.upper, exact.model->layer(1).up.target.upper);
+  EXPECT_NE(exact.model->layer(0).up.draft.upper, exact.model->layer(0).up.target.upper);
 }
 
 }  // namespace

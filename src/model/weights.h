@@ -2,7 +2,7 @@
 //
 // Keep what the source knows, never more: 4-bit affine sources are imported code by code into one
 // plane, everything finer becomes HQ8 with two planes that serve target and draft (docs/formats/
-// hq8.md). How many planes the draft reads is data: the draft plan.
+// hq8.md). How many planes the draft reads of a tensor is data of its plan.
 #pragma once
 
 #include <functional>

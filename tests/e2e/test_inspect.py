@@ -29,6 +29,23 @@ class Inspect(harness.ProgramTest):
         floats = self.run_json("inspect", path, "--weights", "float")["memory_bytes"]
         self.assertGreater(floats["weights"], small["weights"])
 
+    def test_the_draft_plan_has_a_default_and_the_limit_of_the_layers(self):
+        path = harness.TINY_MODELS / "llama-gqa.gguf"
+        self.assertEqual(self.run_json("inspect", path)["draft_exact_layers"], 0)
+        self.assertEqual(self.run_json("inspect", path, "--group", 64)["draft_exact_layers"], 1)
+        for number in ("0", "2"):
+            shown = self.run_json("inspect", path, "--group", 64, "--draft-exact-layers", number)
+            self.assertEqual(shown["draft_exact_layers"], int(number))
+        done = run("inspect", path, "--draft-exact-layers", 3)
+        self.assert_fails(done, 1, "draft_exact_layers", "found 3", "0 to 2")
+
+    def test_exact_layers_of_bf16_weights_have_no_copy_for_the_draft(self):
+        shown = self.run_json("inspect", harness.TINY_MODELS / "llama-gqa.gguf", "--weights",
+                              "bf16", "--draft-exact-layers", 1)
+        stored = {tensor["name"]: tensor["stored_type"] for tensor in shown["tensors"]}
+        self.assertEqual(stored["blk.0.ffn_up.weight"], "bf16 + hq4 g32")
+        self.assertEqual(stored["blk.1.ffn_up.weight"], "bf16")
+
     @harness.needs_model
     def test_the_demo_model_is_shown_without_loading_it(self):
         start = time.monotonic()

@@ -53,6 +53,8 @@ class Usage(harness.ProgramTest):
                  ("--seed", "-1", "2^64"), ("--max-tokens", "0", "1 to"),
                  ("--weights", "fp8", "auto, nested, bf16 or float"),
                  ("--group", "48", "32, 64 or 128"), ("--cache", "none", "hierarchical or full"),
+                 ("--draft-exact-layers", "-1", "auto or a whole number from 0"),
+                 ("--draft-exact-layers", "two", "auto or a whole number from 0"),
                  ("--verify", "x", "coupled or rejection"), ("--chat", "maybe", "auto, on or off"),
                  ("--stop", "", "at least")]
         for option, value, expected in cases:

@@ -26,16 +26,6 @@ struct Output {
   }
 };
 
-std::shared_ptr<const Engine> LoadEngine(const std::string& path, WeightMode mode, int group,
-                                         int threads) {
-  EngineOptions options;
-  options.model_path = path;
-  options.weights = mode;
-  options.group = group;
-  options.threads = threads;
-  return Engine::Load(ModelFile::Open(options), options);
-}
-
 Output Decode(Session& session, const std::vector<Token>& prompt, int tokens, int gamma,
               const SamplingOptions& sampling) {
   session.Clear();
@@ -54,6 +44,7 @@ struct Plan {
   std::string model;
   WeightMode mode = WeightMode::kAuto;
   int group = 32;
+  int draft_exact_layers = -1;
   std::vector<Token> prompt;
   int tokens = 0;
   std::vector<int> gammas;
@@ -61,13 +52,23 @@ struct Plan {
   std::vector<SamplingOptions> samplings;
 };
 
+std::shared_ptr<const Engine> LoadEngine(const Plan& plan, int threads) {
+  EngineOptions options;
+  options.model_path = plan.model;
+  options.weights = plan.mode;
+  options.group = plan.group;
+  options.draft_exact_layers = plan.draft_exact_layers;
+  options.threads = threads;
+  return Engine::Load(ModelFile::Open(options), options);
+}
+
 // Returns the share of drafts accepted over everything that was decoded.
 double ExpectOneOutput(const Plan& plan) {
   int64_t accepted = 0, drafted = 0;
   for (const SamplingOptions& sampling : plan.samplings) {
     Output plain;
     for (const int threads : plan.threads) {
-      const auto engine = LoadEngine(plan.model, plan.mode, plan.group, threads);
+      const auto engine = LoadEngine(plan, threads);
       SessionOptions options;
       options.context = static_cast<int>(plan.prompt.size()) + plan.tokens;
       const auto session = engine->Open(options);
@@ -92,25 +93,46 @@ SamplingOptions Coupled(uint64_t seed) {
   return sampling;
 }
 
+// A plan that fills the context of a model of tests/golden.
+Plan TinyPlan(const std::string& name, WeightMode mode) {
+  Plan plan;
+  plan.model = std::string(QS_GOLDEN_DIR) + "/models/" + name;
+  plan.mode = mode;
+  EngineOptions options;
+  options.model_path = plan.model;
+  const auto file = ModelFile::Open(options);
+  const int context = file->info().context;
+  const int prompt = context / 3;
+  for (int i = 0; i < prompt; ++i) plan.prompt.push_back((i * 29 + 3) % file->info().vocab);
+  plan.tokens = context - prompt;
+  return plan;
+}
+
 TEST(Exactness, SpeculativeOutputIsPlainOutputOnTinyModels) {
-  const std::string folder = std::string(QS_GOLDEN_DIR) + "/models/";
   for (const char* model : {"llama-long.gguf", "qwen3-gqa4-tied.gguf"}) {
     for (const WeightMode mode : {WeightMode::kAuto, WeightMode::kNested, WeightMode::kBf16}) {
-      Plan plan;
-      plan.model = folder + model;
-      plan.mode = mode;
-      EngineOptions options;
-      options.model_path = plan.model;
-      const auto file = ModelFile::Open(options);
-      const int context = file->info().context;
-      const int prompt = context / 3;
-      for (int i = 0; i < prompt; ++i) plan.prompt.push_back((i * 29 + 3) % file->info().vocab);
-      plan.tokens = context - prompt;
+      Plan plan = TinyPlan(model, mode);
       plan.gammas = {0, 1, 2, 3, 4, 6, 8, 16, kGammaAuto};
       plan.threads = {1, 2};
       plan.samplings = {SamplingOptions{}, Coupled(1), Coupled(2)};
       ExpectOneOutput(plan);
     }
+  }
+}
+
+TEST(Exactness, SpeculativeOutputIsPlainOutputForEveryNumberOfExactLayers) {
+  for (const WeightMode mode : {WeightMode::kNested, WeightMode::kBf16}) {
+    Plan plan = TinyPlan("llama-long.gguf", mode);
+    plan.group = 64;
+    plan.gammas = {0, 1, 4, 16};
+    plan.threads = {2};
+    plan.samplings = {SamplingOptions{}, Coupled(1)};
+    for (const int exact : {0, 1, 2}) {
+      plan.draft_exact_layers = exact;
+      EXPECT_GT(ExpectOneOutput(plan), 0) << exact << " exact layers";
+    }
+    plan.draft_exact_layers = 3;
+    EXPECT_THROW(LoadEngine(plan, 1), Error);
   }
 }
 
