@@ -1,0 +1,224 @@
+// Calls every kernel whose instructions are counted, for check_instructions.py:
+//
+//   kernel_calls ISA    exits 77 where this CPU (or the one that valgrind plays) lacks ISA
+//
+// Each case calls its kernel twice: once to settle what only first calls do, then inside
+// MeasuredCall, the one function that callgrind collects (--toggle-collect, --dump-after). Its
+// name is printed then, so that the n-th name belongs to the n-th dump. Inputs are the same in
+// every run and lie at multiples of 64 bytes; one thread.
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/buffer.h"
+#include "base/random.h"
+#include "base/thread_pool.h"
+#include "kernels/backend.h"
+
+// The barrier keeps the call from becoming a jump, with which this function would end before it.
+extern "C" __attribute__((noinline)) void MeasuredCall(void (*call)(void*), void* context) {
+  call(context);
+  __asm__ volatile("" ::: "memory");
+}
+// Volatile, so that no compiler makes copies of the function, with other names, for known calls.
+void (*volatile measured_call)(void (*)(void*), void*) = MeasuredCall;
+
+namespace quantspec {
+namespace {
+
+template <typename Call>
+void Measure(const std::string& name, Call call) {
+  call();
+  measured_call([](void* context) { (*static_cast<Call*>(context))(); }, &call);
+  std::puts(name.c_str());
+}
+
+// A matrix of numbers in [-1, 1).
+class Matrix {
+ public:
+  Matrix(int64_t rows, int64_t columns, uint64_t stream)
+      : memory_(static_cast<size_t>(rows * columns) * sizeof(float)), rows_(rows), cols_(columns) {
+    for (int64_t i = 0; i < rows * columns; ++i) {
+      const double uniform = RandomUniform(1, stream, static_cast<uint64_t>(i));
+      memory_.As<float>()[i] = static_cast<float>(2.0 * uniform - 1.0);
+    }
+  }
+  Rows view() { return {memory_.As<float>(), rows_, cols_}; }
+  float* data() { return memory_.As<float>(); }
+
+ private:
+  Buffer memory_;
+  int64_t rows_;
+  int64_t cols_;
+};
+
+std::unique_ptr<Backend> MakeBackend(std::string_view isa, const ScratchLimits& limits) {
+  static ThreadPool pool(1);
+  std::unique_ptr<Backend> backend = MakeCpuBackend(pool, isa);
+  backend->Reserve(limits);
+  return backend;
+}
+
+// ---------------------------------------------------------------------------------- weights
+
+constexpr int64_t kOutputs = 192;
+constexpr int64_t kInputs = 576;
+constexpr int kGroup = 32;
+
+struct OwnedWeight {
+  Buffer memory;
+  PackedWeight weight;
+
+  OwnedWeight(const Backend& backend, WeightFormat format) {
+    Matrix values(kOutputs, kInputs, 1);
+    const bool dense = format == WeightFormat::kBf16;
+    weight.spec = {format, kOutputs, kInputs, dense ? 0 : kGroup};
+    const WeightBytes bytes = backend.SizeOf(weight.spec);
+    memory = Buffer(bytes.upper + bytes.lower);
+    weight.upper = memory.data();
+    if (bytes.lower > 0) weight.lower = memory.data() + bytes.upper;
+    if (dense) {
+      backend.PackDense(values.view(), 0, weight);
+      return;
+    }
+    constexpr size_t kCodes = kOutputs * kInputs;
+    Buffer upper(kCodes), lower(kCodes), scales(kCodes / kGroup * sizeof(GroupScale));
+    EncodeRows(values.view(), kGroup, upper.As<uint8_t>(), lower.As<uint8_t>(),
+               scales.As<GroupScale>());
+    HqRows rows{kOutputs, kInputs, kGroup, {upper.As<uint8_t>(), kCodes}, {}, {}};
+    if (format == WeightFormat::kHq8) rows.lower = {lower.As<uint8_t>(), kCodes};
+    rows.scales = {scales.As<GroupScale>(), kCodes / kGroup};
+    backend.PackQuantized(rows, 0, weight);
+  }
+};
+
+void MeasureMatMul(Backend& backend, const std::string& name, const PackedWeight& weight,
+                   Planes planes, InputPlanes input_planes = InputPlanes::kOne) {
+  for (const int64_t rows : {1, 4}) {
+    Matrix x(rows, kInputs, 2), y(rows, kOutputs, 3);
+    const Product product{&weight, planes, nullptr, y.view(), Accumulate::kNo};
+    Measure("matmul_" + name + "_rows" + std::to_string(rows), [&] {
+      backend.MatMul(x.view(), {&product, 1}, input_planes);
+    });
+  }
+}
+
+void MeasureWeights(std::string_view isa) {
+  const auto backend = MakeBackend(isa, {4, kInputs, 16, {1, 16}, 1, 4});
+  const OwnedWeight hq4(*backend, WeightFormat::kHq4), hq8(*backend, WeightFormat::kHq8),
+      bf16(*backend, WeightFormat::kBf16);
+  MeasureMatMul(*backend, "hq4_g32", hq4.weight, Planes::kUpper);
+  MeasureMatMul(*backend, "hq8_g32", hq8.weight, Planes::kBoth);
+  MeasureMatMul(*backend, "hq8_g32_upper", hq8.weight, Planes::kUpper);
+  MeasureMatMul(*backend, "hq8_g32_fine_inputs", hq8.weight, Planes::kBoth, InputPlanes::kTwo);
+  MeasureMatMul(*backend, "bf16", bf16.weight, Planes::kBoth);
+}
+
+// ------------------------------------------------------------------------------------ cache
+
+constexpr int64_t kGroups = 9;  // more than one split of attention, so that merging counts too
+constexpr int64_t kTokens = kGroups * kKvGroup;
+constexpr int64_t kDenseTokens = 320;  // seen by dense attention
+constexpr int64_t kPrefill = 64;
+
+// The same tokens in a dense segment and in a sealed one.
+struct OwnedKv {
+  KvGeometry geometry;
+  Buffer keys, values, upper, lower, scales;
+  DenseSegment dense;
+  SealedSegment sealed;
+
+  OwnedKv(Backend& backend, KvGeometry g) : geometry(g) {
+    const size_t dense_bytes = backend.DenseBytes(g, KvType::kF16, kTokens);
+    const SealedBytes bytes = backend.SizeOf(g, kGroups);
+    keys = Buffer(dense_bytes);
+    values = Buffer(dense_bytes);
+    upper = Buffer(bytes.upper);
+    lower = Buffer(bytes.lower);
+    scales = Buffer(bytes.scales);
+    dense = {KvType::kF16, keys.data(), values.data(), kTokens, kTokens, 0};
+    sealed = {upper.data(), lower.data(), scales.data(), kGroups, kGroups};
+    const int64_t columns = int64_t{g.kv_heads} * g.head_dim;
+    Matrix k(kTokens, columns, 4), v(kTokens, columns, 5);
+    backend.StoreKv(k.view(), v.view(), g, dense, 0);
+    backend.SealKv(g, dense, 0, sealed, 0, kGroups);
+  }
+};
+
+void MeasureAttend(Backend& backend, const std::string& name, const KvView& kv, int q_heads,
+                   int64_t positions, int64_t tokens) {
+  const int64_t columns = int64_t{q_heads} * kv.geometry.head_dim;
+  Matrix q(tokens, columns, 6), out(tokens, columns, 7);
+  AttendArgs args;
+  args.q = q.view();
+  args.kv = kv;
+  args.first_position = positions - tokens;
+  args.q_heads = q_heads;
+  args.scale = 0.125f;
+  args.out = out.view();
+  if (tokens == kPrefill) args.products = AttendProducts::kHalf;
+  Measure("attend_" + name + "_tokens" + std::to_string(tokens), [&] { backend.Attend(args); });
+}
+
+void MeasureCache(std::string_view isa, KvGeometry geometry, int gqa) {
+  const int q_heads = geometry.kv_heads * gqa;
+  const auto backend = MakeBackend(isa, {kPrefill, 0, kTokens, geometry, q_heads});
+  OwnedKv kv(*backend, geometry);
+  const std::string shape = "d" + std::to_string(geometry.head_dim) + "_gqa" + std::to_string(gqa);
+  KvView sealed;
+  sealed.geometry = geometry;
+  sealed.sealed = kv.sealed;
+  for (const int64_t tokens : {1, 4}) {
+    sealed.planes = Planes::kBoth;
+    MeasureAttend(*backend, "target_" + shape, sealed, q_heads, kTokens + tokens, tokens);
+    sealed.planes = Planes::kUpper;
+    MeasureAttend(*backend, "draft_" + shape, sealed, q_heads, kTokens + tokens, tokens);
+  }
+  KvView dense;
+  dense.geometry = geometry;
+  dense.dense[0] = kv.dense;
+  dense.dense_count = 1;
+  for (const int64_t tokens : {int64_t{1}, int64_t{4}, kPrefill}) {
+    dense.dense[0].rows = tokens == kPrefill ? kPrefill : kDenseTokens;
+    MeasureAttend(*backend, "dense_" + shape, dense, q_heads, dense.dense[0].rows, tokens);
+  }
+  Measure("seal_" + shape, [&] { backend->SealKv(geometry, kv.dense, 0, kv.sealed, 0, 1); });
+}
+
+// ------------------------------------------------------------------------------------- rows
+
+void MeasureRows(std::string_view isa) {
+  constexpr int64_t kRows = 4;
+  constexpr int64_t kHidden = 1536;
+  const auto backend = MakeBackend(isa, {kRows, kHidden, 16, {1, 16}, 1});
+  Matrix x(kRows, kHidden, 8), other(kRows, kHidden, 9), out(kRows, kHidden, 10);
+  Measure("rms_norm", [&] { backend->RmsNorm(x.view(), other.data(), 1e-5f, out.view()); });
+  Measure("gated_activation",
+          [&] { backend->GatedActivation(x.view(), other.view(), out.view()); });
+}
+
+}  // namespace
+}  // namespace quantspec
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: kernel_calls ISA\n", stderr);
+    return 2;
+  }
+  const std::string_view isa = argv[1];
+  const auto isas = quantspec::AvailableIsas();
+  if (std::find(isas.begin(), isas.end(), isa) == isas.end()) return 77;
+  try {
+    quantspec::MeasureWeights(isa);
+    quantspec::MeasureCache(isa, {1, 64}, 3);
+    quantspec::MeasureCache(isa, {1, 128}, 4);
+    quantspec::MeasureRows(isa);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "kernel_calls: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
