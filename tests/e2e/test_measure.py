@@ -82,7 +82,8 @@ class Measure(unittest.TestCase):
 
     def test_numbers_are_told_apart_by_what_the_stretches_agree_on(self):
         self.assertTrue(draft_plan.differ({1: 11.0, 2: 21.0, 3: 31.1}, {1: 10.0, 2: 20.0, 3: 30.0}))
-        self.assertFalse(draft_plan.differ({1: 12.0, 2: 19.0, 3: 31.0}, {1: 10.0, 2: 20.0, 3: 30.0}))
+        self.assertFalse(
+            draft_plan.differ({1: 12.0, 2: 19.0, 3: 31.0}, {1: 10.0, 2: 20.0, 3: 30.0}))
         self.assertFalse(draft_plan.differ({1: 11.0}, {1: 10.0}))
 
     def test_stretches_begin_at_different_paragraphs_whatever_their_number(self):
