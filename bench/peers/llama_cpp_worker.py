@@ -1,6 +1,7 @@
 """Measures llama.cpp (through llama-cpp-python) once; run by compare.py in its own environment.
 
-Arguments: MODEL TEXT THREADS SHIFT PREFILLS DEPTH TOKENS. Prints one JSON object.
+Argument: a JSON object with model, text, threads, prefill, depth (both lists) and tokens. Prints
+one JSON object. The cache is f16, attention is fused ("flash"), as llama-bench -fa 1 has it.
 """
 
 import importlib.metadata
@@ -14,12 +15,15 @@ import numpy as np
 
 
 def main():
-    model, text, threads, shift, prefills, depth, new_tokens = sys.argv[1:]
-    depth, new_tokens = int(depth), int(new_tokens)
-    llama = llama_cpp.Llama(model, n_ctx=depth + new_tokens, n_threads=int(threads),
-                            n_threads_batch=int(threads), flash_attn=True, verbose=False)
-    everything = pathlib.Path(text).read_bytes()[:400_000]
-    ids = llama.tokenize(everything, add_bos=False)[int(shift):]
+    asked = json.loads(sys.argv[1])
+    depths, new_tokens = sorted(asked["depth"]), asked["tokens"]
+    context = max(max(depths, default=0), 1) + new_tokens
+    llama = llama_cpp.Llama(asked["model"], n_ctx=max(context, *asked["prefill"], 64),
+                            n_threads=asked["threads"], n_threads_batch=asked["threads"],
+                            flash_attn=True, verbose=False)
+    ids = llama.tokenize(pathlib.Path(asked["text"]).read_bytes()[:400_000], add_bos=False)
+    if len(ids) < max(*asked["prefill"], *depths):
+        sys.exit("the text is too short")
 
     def best_token():
         logits = llama_cpp.llama_get_logits_ith(llama.ctx, -1)
@@ -32,15 +36,21 @@ def main():
         best_token()
         return count / (time.perf_counter() - begin)
 
+    def decode(depth):
+        """Depth 0 still needs a token to start from. Depths rise, so the cache is never cut by more
+        than the tokens just decoded, and each fills up only what the one before left."""
+        filled = max(depth, 1)
+        llama.n_tokens = min(llama.n_tokens, filled - 1)
+        llama.eval(ids[llama.n_tokens:filled])
+        begin = time.perf_counter()
+        for _ in range(new_tokens):
+            llama.eval([best_token()])
+        return new_tokens / (time.perf_counter() - begin)
+
     prefill(64)  # warms up
-    counts = sorted(int(count) for count in prefills.split(","))
     result = {"version": importlib.metadata.version("llama-cpp-python"),
-              "prefill": {count: prefill(count) for count in counts}}
-    llama.eval(ids[counts[-1]:depth])  # after the longest prefill
-    begin = time.perf_counter()
-    for _ in range(new_tokens):
-        llama.eval([best_token()])
-    result["decode"] = new_tokens / (time.perf_counter() - begin)
+              "decode": {depth: decode(depth) for depth in depths},
+              "prefill": {count: prefill(count) for count in sorted(asked["prefill"])}}
     print(json.dumps(result))
 
 
