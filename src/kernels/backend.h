@@ -55,7 +55,8 @@ inline constexpr int64_t kPackRows = 16;
 
 // How quantised weights see their inputs: as int8 codes in groups of 32; or as two planes of them,
 // the second for what the first leaves, about 15 bits. Costs as much as twice the rows, which is
-// little where few rows wait for memory. Dense weights see floats.
+// little where few rows wait for memory. kF32 weights see floats, kBf16 ones floats or, where the
+// hardware is faster so, bf16.
 enum class InputPlanes : uint8_t { kOne, kTwo };
 
 // One product of a MatMul: y = x * weight^T (+ bias) or y += ... for residual sums.
@@ -190,7 +191,7 @@ class Backend {
   void PackQuantized(const HqRows& rows, int64_t first_output, const PackedWeight& weight) const;
   // The same for kF32 and kBf16, from float rows [rows, inputs].
   void PackDense(ConstRows rows, int64_t first_output, const PackedWeight& weight) const;
-  // All products share x [rows, inputs]. Two planes: at most ScratchLimits::fine_rows rows.
+  // All products share x [rows, inputs]; kF32 and kBf16 weights are not mixed. Two planes: at most ScratchLimits::fine_rows rows.
   void MatMul(ConstRows x, std::span<const Product> products,
               InputPlanes planes = InputPlanes::kOne);
 

@@ -51,6 +51,9 @@ class MatMulParity : public Parity {
     const auto inputs = static_cast<double>(spec.inputs);
     // Magnitudes of normal x (mean 0.8) and weights (0.4), and of what is added.
     Tolerance tolerance = DotTolerance(inputs, 0.8 * 0.4 * inputs + 4.0);
+    if (spec.format == WeightFormat::kBf16) {
+      tolerance = tolerance + HalfDotTolerance(inputs, 0.5);
+    }
     if (spec.group > 0) {
       // Rows are rounded to 8 bits, or what is left of them (half a step at most) again to 8; a
       // weight's step is at most 7 sigmas of 0.5 over 15.

@@ -90,11 +90,13 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
   if (x.rows == 0) return;
   const int planes = input_planes == InputPlanes::kTwo ? 2 : 1;
   bool any_quantized = false;
-  bool any_dense = false;
+  bool any_f32 = false, any_bf16 = false;
   int64_t blocks = 0;
   for (const Product& product : products) {
     const WeightSpec& spec = product.weight->spec;
-    (IsQuantized(spec.format) ? any_quantized : any_dense) = true;
+    (IsQuantized(spec.format)             ? any_quantized
+     : spec.format == WeightFormat::kBf16 ? any_bf16
+                                          : any_f32) = true;
     blocks += CeilDiv(spec.outputs, kBlock);
   }
   const MatMulKernels& kernels = table_.matmul;
@@ -104,11 +106,12 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
       kernels.quantize(x, planes, first, last, quantized_);
     });
   }
-  if (any_dense) {
-    QS_CHECK(InterleavedBytes(x.rows, x.columns) <= interleaved_bytes_);
-    PrepareTiles(x, kernels.dense_rows, [&](int64_t first, int64_t last) {
-      kernels.interleave(x, first, last, interleaved_);
-    });
+  if (any_f32 || any_bf16) {
+    QS_CHECK(InterleavedBytes(x.rows, x.columns) <= interleaved_bytes_ && any_f32 != any_bf16);
+    const auto interleave =
+        any_bf16 && kernels.dense_pairs != nullptr ? kernels.interleave_pairs : kernels.interleave;
+    PrepareTiles(x, kernels.dense_rows,
+                 [&](int64_t first, int64_t last) { interleave(x, first, last, interleaved_); });
   }
   shares_.Start(blocks);
   pool_.Run([&](int thread) {
@@ -129,7 +132,10 @@ void CpuBackend::MultiplyBlocks(int64_t rows, int planes, std::span<const Produc
         args.x_planes = planes;
         table_.matmul.quantized(args, begin, last);
       } else {
-        table_.matmul.dense(ArgsOf(product, rows, interleaved_), begin, last);
+        const bool in_pairs = product.weight->spec.format == WeightFormat::kBf16 &&
+                              table_.matmul.dense_pairs != nullptr;
+        (in_pairs ? table_.matmul.dense_pairs : table_.matmul.dense)(
+            ArgsOf(product, rows, interleaved_), begin, last);
       }
     }
     begin = std::max<int64_t>(begin - count, 0);

@@ -15,6 +15,7 @@ QS_TARGET_BEGIN("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f
 // clang-format off
 #include "kernels/cpu/words_avx512_bf16.h"
 #include "kernels/cpu/attention_pairs-inl.h"
+#include "kernels/cpu/matmul_pairs-inl.h"
 #include "kernels/cpu/peak_pairs-inl.h"
 // clang-format on
 QS_TARGET_END
@@ -25,7 +26,7 @@ const KernelTable& Avx512Table(bool has_bf16) {
       "avx512",           QS_ISA::kMatMulKernels,    QS_ISA::kRowsKernels,
       QS_ISA::kKvKernels, QS_ISA::kAttentionKernels, QS_ISA::kPeakKernels};
   static constexpr KernelTable kBf16Table{
-      "avx512",           QS_ISA::kMatMulKernels,        QS_ISA::kRowsKernels,
+      "avx512",           QS_ISA::kPairMatMulKernels,    QS_ISA::kRowsKernels,
       QS_ISA::kKvKernels, QS_ISA::kPairAttentionKernels, QS_ISA::kPairPeakKernels};
   return has_bf16 ? kBf16Table : kTable;
 }

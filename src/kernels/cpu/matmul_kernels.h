@@ -95,6 +95,10 @@ struct MatMulKernels {
   // Compute output blocks [first, last) of all rows.
   void (*quantized)(const MatMulArgs& args, int64_t first, int64_t last);
   void (*dense)(const MatMulArgs& args, int64_t first, int64_t last);
+  // The same for kBf16 over rows rounded to pairs of bf16; null where the instruction set has no
+  // products of those.
+  void (*interleave_pairs)(ConstRows x, int64_t first, int64_t last, std::byte* out);
+  void (*dense_pairs)(const MatMulArgs& args, int64_t first, int64_t last);
 };
 
 }  // namespace quantspec::cpu
