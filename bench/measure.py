@@ -34,8 +34,9 @@ def environment(folder, packages, variables=None):
     if not (folder / "ready").exists():
         print(f"installing {' '.join(packages)} into {folder}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True,
-                       env={**os.environ, **(variables or {})})
+        # Wheels that pip compiled earlier may be for another instruction set.
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-cache-dir", *packages],
+                       check=True, env={**os.environ, **(variables or {})})
         (folder / "ready").touch()
     return python
 

@@ -12,6 +12,9 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+import measure
+
 PLAIN = "quantspec, plain"
 SPECULATIVE = "quantspec, gamma auto"
 GGUF = "gguf==0.19.0"
@@ -26,28 +29,14 @@ class EngineFailed(Exception):
     """The engine cannot do what was asked; the text says why."""
 
 
-def data_folder():
-    share = os.environ.get("XDG_DATA_HOME") or pathlib.Path.home() / ".local/share"
-    return pathlib.Path(os.environ.get("QUANTSPEC_HOME") or pathlib.Path(share) / "quantspec")
-
-
 def environment_of(package, variant="", **variables):
     """The Python of a virtual environment that has the package, made if it is missing."""
-    folder = data_folder() / "peers" / (package + variant)
-    python = folder / "bin/python"
-    if not (folder / "ready").exists():
-        print(f"installing {package} into {folder}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        # Wheels that pip compiled earlier may be for another instruction set.
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-cache-dir", package,
-                        "numpy"], check=True, env={**os.environ, **variables})
-        (folder / "ready").touch()
-    return python
+    return measure.environment(f"peers/{package}{variant}", [package, "numpy"], variables)
 
 
 def random_model(shape):
     """The path of a GGUF file of this shape, written if it is missing."""
-    path = data_folder() / "models" / f"random-{shape}.Q4_0.gguf"
+    path = measure.data_folder() / "models" / f"random-{shape}.Q4_0.gguf"
     if not path.exists():
         print(f"writing {path}", file=sys.stderr)
         path.parent.mkdir(parents=True, exist_ok=True)
