@@ -154,6 +154,7 @@ class OpTimer {
     add(kPeakInt8, peaks.int8);
     add(kPeakFloat, peaks.f32);
     add(kPeakBf16, peaks.bf16);
+    if (peaks.bf16.operations > 0) bf16_peak_ = kPeakBf16;
   }
 
   // The products that share an input, as the forward pass calls them, for both readers.
@@ -184,7 +185,7 @@ class OpTimer {
       stored += of_weight.upper + of_weight.lower;
       const bool is_dense = specs[i].group == 0;
       if (is_dense) {
-        peak = kPeakFloat;
+        peak = specs[i].format == WeightFormat::kBf16 ? bf16_peak_ : kPeakFloat;
       } else if (specs[i].format == WeightFormat::kHq8 && planes[i] == Planes::kBoth) {
         peak = kPeakInt8;
       }
@@ -320,6 +321,7 @@ class OpTimer {
   ThreadPool pool_;
   std::unique_ptr<Backend> backend_;
   WeightPlan plan_;
+  const char* bf16_peak_ = kPeakFloat;  // that bounds products of bf16 weights
   std::vector<OpTiming> timings_;
 };
 
