@@ -65,39 +65,45 @@ inline void DenseTile(const MatMulArgs& args, int64_t block, const float* x, int
   Finish<R>(args, block, row, even_sum);
 }
 
-using DenseTileFunction = void (*)(const MatMulArgs&, int64_t, const float*, int64_t);
+template <typename X>
+using DenseTileFunction = void (*)(const MatMulArgs&, int64_t, const X*, int64_t);
 
 template <typename Weights, int R = kDenseRows>
-DenseTileFunction PickDenseTile(int64_t height) {
+DenseTileFunction<float> PickDenseTile(int64_t height) {
   if constexpr (R > 1) {
     if (height < R) return PickDenseTile<Weights, R - 1>(height);
   }
   return DenseTile<Weights, R>;
 }
 
-inline void Dense(const MatMulArgs& args, int64_t first, int64_t last) {
+// Every block meets all tiles of a chunk of rows while it is in the cache. A prepared row is
+// `columns` of X.
+template <typename X>
+inline void DenseBlocks(const MatMulArgs& args, int64_t columns,
+                        DenseTileFunction<X> (*pick)(int64_t height), int64_t first, int64_t last) {
   const Tiling tiling(args.rows, kDenseRows);
-  const int64_t padded = (args.inputs + 1) / 2 * 2;
-  const float* x = reinterpret_cast<const float*>(args.x);
-  const int64_t tile_bytes = kDenseRows * padded * 4;
+  const X* x = reinterpret_cast<const X*>(args.x);
+  const int64_t tile_bytes = kDenseRows * columns * static_cast<int64_t>(sizeof(X));
   const int64_t chunk = kRowChunkBytes / tile_bytes > 1 ? kRowChunkBytes / tile_bytes : 1;
-  const bool is_bf16 = args.format == WeightFormat::kBf16;
   for (int64_t tile0 = 0; tile0 < tiling.tiles; tile0 += chunk) {
     const int64_t tile1 = tile0 + chunk < tiling.tiles ? tile0 + chunk : tiling.tiles;
     for (int64_t block = first; block < last; ++block) {
       for (int64_t tile = tile0; tile < tile1; ++tile) {
         const int64_t row = tiling.Begin(tile);
-        const int64_t height = tiling.Height(tile);
-        const DenseTileFunction function =
-            is_bf16 ? PickDenseTile<Bf16Weights>(height) : PickDenseTile<F32Weights>(height);
-        function(args, block, x + row * padded, row);
+        pick(tiling.Height(tile))(args, block, x + row * columns, row);
       }
     }
   }
 }
 
-inline constexpr MatMulKernels kMatMulKernels{kQuantizedRows, kDenseRows, Quantize,
-                                              Interleave,     Quantized,  Dense,
-                                              nullptr,        nullptr};
+inline void Dense(const MatMulArgs& args, int64_t first, int64_t last) {
+  DenseBlocks<float>(
+      args, RoundUp(args.inputs, 2),
+      args.format == WeightFormat::kBf16 ? PickDenseTile<Bf16Weights> : PickDenseTile<F32Weights>,
+      first, last);
+}
+
+inline constexpr MatMulKernels kMatMulKernels{kQuantizedRows, kDenseRows, Quantize, Interleave,
+                                              Quantized,      Dense,      nullptr,  nullptr};
 
 }  // namespace quantspec::cpu::QS_ISA

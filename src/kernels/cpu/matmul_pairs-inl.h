@@ -1,5 +1,5 @@
 // Linear layers with bf16 weights over rows rounded to bf16: a pair of inputs a product, no weight
-// is unpacked. Over PairWords; after matmul-inl.h, whose tiles and results it shares.
+// is unpacked. Over PairWords; after matmul_dense-inl.h, whose blocks it shares.
 
 namespace quantspec::cpu::QS_ISA {
 
@@ -68,9 +68,8 @@ inline void PairTile(const MatMulArgs& args, int64_t block, const Pair* x, int64
   Finish<R>(args, block, row, sum[0]);
 }
 
-using PairTileFunction = void (*)(const MatMulArgs&, int64_t, const Pair*, int64_t);
 template <int R = kDenseRows>
-PairTileFunction PickPairTile(int64_t height) {
+DenseTileFunction<Pair> PickPairTile(int64_t height) {
   if constexpr (R > 1) {
     if (height < R) return PickPairTile<R - 1>(height);
   }
@@ -78,20 +77,7 @@ PairTileFunction PickPairTile(int64_t height) {
 }
 
 inline void DensePairs(const MatMulArgs& args, int64_t first, int64_t last) {
-  const Tiling tiling(args.rows, kDenseRows);
-  const int64_t pairs = CeilDiv(args.inputs, 2);
-  const Pair* x = reinterpret_cast<const Pair*>(args.x);
-  const int64_t tile_bytes = kDenseRows * pairs * static_cast<int64_t>(sizeof(Pair));
-  const int64_t chunk = kRowChunkBytes / tile_bytes > 1 ? kRowChunkBytes / tile_bytes : 1;
-  for (int64_t tile0 = 0; tile0 < tiling.tiles; tile0 += chunk) {
-    const int64_t tile1 = tile0 + chunk < tiling.tiles ? tile0 + chunk : tiling.tiles;
-    for (int64_t block = first; block < last; ++block) {
-      for (int64_t tile = tile0; tile < tile1; ++tile) {
-        const int64_t row = tiling.Begin(tile);
-        PickPairTile(tiling.Height(tile))(args, block, x + row * pairs, row);
-      }
-    }
-  }
+  DenseBlocks<Pair>(args, CeilDiv(args.inputs, 2), PickPairTile<>, first, last);
 }
 
 constexpr MatMulKernels WithPairs(MatMulKernels kernels) {
