@@ -17,7 +17,23 @@ class AttentionParity : public Parity {
     int64_t tokens = 1;
     KvType type = KvType::kF16;
     AttendProducts products = AttendProducts::kFloat;
+    bool sink = false;  // the first token takes most of the weight and has hardly any value
   };
+
+  // What tokens other than the sink may weigh together.
+  static constexpr double kBesideSink = 0.15;
+  // The sink's key and every query in channel 0: a score of about 9.
+  static constexpr float kSinkKey = 9.0f, kSinkQuery = 8.0f;
+
+  static void AddSink(const Shape& s, KvData& data, std::vector<float>& q) {
+    const int64_t columns = int64_t{s.kv_heads} * s.head_dim;
+    for (size_t i = 0; i < data.k.size(); i += static_cast<size_t>(s.head_dim)) data.k[i] = 0.0f;
+    for (size_t i = 0; i < q.size(); i += static_cast<size_t>(s.head_dim)) q[i] = kSinkQuery;
+    for (int64_t c = 0; c < columns; ++c) {
+      data.k[static_cast<size_t>(c)] = c % s.head_dim == 0 ? kSinkKey : 0.0f;
+      data.v[static_cast<size_t>(c)] = 0.0f;
+    }
+  }
 
   static std::string Name(const Shape& s) {
     return "head_dim " + std::to_string(s.head_dim) + ", gqa " + std::to_string(s.gqa) +
@@ -34,9 +50,12 @@ class AttentionParity : public Parity {
     if (s.groups > 0) {
       // The step of a key channel is at most 7 (its range in sigmas) * 1.25 / 15; of a value 0.4.
       const double key_step = 7.0 * 1.25 / 15.0;
-      scores = scores + CodeDotTolerance(s.head_dim, Largest(q) * scale * key_step, 127, 1.0);
+      const double sink_step = s.sink ? kSinkQuery * kSinkKey / 15.0 : 0.0;
+      scores =
+          scores + CodeDotTolerance(s.head_dim, std::max(Largest(q) * key_step, sink_step) * scale,
+                                    127, 1.0);
       // The largest weight of a group, of a token with a score 3 to 4 sigmas above the mean.
-      const double largest = std::min(1.0, 32.0 / seen);
+      const double largest = std::min(1.0, 32.0 / seen) * (s.sink ? kBesideSink : 1.0);
       weights = std::sqrt(double(s.groups)) * CodeDotTolerance(kKvGroup, 0.4 * largest, 127, 1.0);
     }
     if (s.products == AttendProducts::kHalf) {
@@ -44,7 +63,7 @@ class AttentionParity : public Parity {
       scores = scores + HalfDotTolerance(s.head_dim, 1.6 * scale);
       weights = weights + HalfDotTolerance(seen, 4.0 / seen);
     }
-    return SoftmaxTolerance(scores, seen) + weights;
+    return (s.sink ? kBesideSink : 1.0) * SoftmaxTolerance(scores, seen) + weights;
   }
 
   void Check(const Shape& s) {
@@ -52,8 +71,9 @@ class AttentionParity : public Parity {
     const int q_heads = s.kv_heads * s.gqa;
     Random random(static_cast<uint64_t>(s.head_dim * 1000 + s.groups * 10 + s.tokens));
     const int64_t positions = s.groups * kKvGroup + s.tail;
-    const KvData data(random, geometry, positions);
-    const std::vector<float> q = random.Normals(s.tokens * q_heads * s.head_dim);
+    KvData data(random, geometry, positions);
+    std::vector<float> q = random.Normals(s.tokens * q_heads * s.head_dim);
+    if (s.sink) AddSink(s, data, q);
     Reserve({s.tokens, 0, positions, geometry, q_heads});
     OwnedCache fast(*cpu_, geometry, s.type, data, s.groups, s.tail);
     OwnedCache plain(*reference_, geometry, s.type, data, s.groups, s.tail);
@@ -129,6 +149,15 @@ TEST_P(AttentionParity, EveryLengthAroundBorders) {
 
 TEST_P(AttentionParity, ManyGroups) {
   for (const int64_t groups : {3, 4, 5, 9}) Check({.groups = groups, .tail = 9, .tokens = 2});
+}
+
+// One scale for all weights of a group must follow what they weigh with their values' scales:
+// beside the sink's weight, which meets no value, all others would round to nothing.
+TEST_P(AttentionParity, SinkLeavesPrecisionToTheOthers) {
+  for (const int64_t tokens : {1, 4}) {
+    Check({.gqa = 3, .groups = 2, .tail = 20, .tokens = tokens, .sink = true});
+    Check({.head_dim = 256, .groups = 2, .tail = 20, .tokens = tokens, .sink = true});
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, AttentionParity, ::testing::ValuesIn(IsaNames()), IsaName);

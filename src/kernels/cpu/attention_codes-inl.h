@@ -52,14 +52,18 @@ template <int R>
 struct SealedTileMemory {
   alignas(64) int8_t q[R][256];
   alignas(64) int8_t weights[R][2][kKvGroup];
-  alignas(64) int32_t dots[R][256];  // of keys [kKvGroup], then of values [head_dim]
+  alignas(64) int32_t dots[R][kKvGroup];  // of keys; then, if values need several Totals, of those
   alignas(64) float lanes[R][kLaneSums * Words::kLanes];
-  alignas(64) float max[16];
-  alignas(64) float keep[16];  // the factor of the state so far, ...
-  alignas(64) float take[16];  // ... and of this group
+  alignas(64) float max[2][16];        // what a value group's weights are relative to
+  alignas(64) float keep[16];          // the factor of the state so far, ...
+  alignas(64) float take[2][16];       // ... of this group, ...
+  alignas(64) float code_take[2][16];  // ... and of its integer sums
+  alignas(64) float scaled[R][256];    // q_c S_c before rounding
+  float inverse[R];
   float q_scale[R];
   float q_base[R];
-  float weight_scale[R][2];
+  float score_scale[R];  // q_scale, in units of 2^-23
+  float shift[R];        // minus the largest score, likewise
 };
 
 // Sums of more dots than a partial may take go through memory.
@@ -121,10 +125,11 @@ QS_INLINE void KeyDots(const std::byte* upper, const std::byte* lower, int head_
   }
 }
 
-// One vector of channels; 128 tokens, 8 a vector of codes.
+// One vector of channels; 128 tokens, 8 a vector of codes. Row r's sums are at values + r *
+// head_dim.
 template <bool kBoth, int R>
 QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
-                           SealedTileMemory<R>& tile, int part, int channel) {
+                           SealedTileMemory<R>& tile, int part, int head_dim, float* values) {
   using C = Codes<kBoth>;
   constexpr int kOctets = kKvGroup / 8;
   constexpr bool kTwoChains = 2 * R * C::kChains <= kAccumulators / 2;
@@ -153,20 +158,30 @@ QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
     for (int r = 0; r < R; ++r) {
       I total = C::Total(low[r]);
       if constexpr (kTwoChains) total = Words::AddInt(total, C::Total(high[r]));
-      AddTotal(&tile.dots[r][channel], total, first == 0);
+      if constexpr (kStride < kOctets) {
+        if (first > 0) total = Words::AddInt(total, Words::LoadInt(tile.dots[r]));
+        if (first + kStride < kOctets) {
+          Words::StoreInt(tile.dots[r], total);
+          continue;
+        }
+      }
+      float* sums = values + r * head_dim;
+      Words::Store(sums,
+                   Words::Fma(Words::ToFloat(total), Words::Broadcast(tile.code_take[part] + r),
+                              Words::Mul(Words::Load(sums), Words::Broadcast(tile.keep + r))));
     }
   }
 }
 
 template <bool kBoth, int R>
 QS_INLINE void ValueDots(const std::byte* upper, const std::byte* lower, int head_dim,
-                         SealedTileMemory<R>& tile) {
+                         SealedTileMemory<R>& tile, float* values) {
   for (int block = 0; block < head_dim / 16; ++block) {
     for (int h = 0; h < kBlockVectors; ++h) {
       const int64_t at = int64_t{block} * (kKvGroup / 8) * 64 + h * 4 * Words::kLanes;
       const int channel = 16 * block + h * Words::kLanes;
       ValueVector<kBoth, R>(upper + at, kBoth ? lower + at : nullptr, tile, channel / kKvGroup,
-                            channel);
+                            head_dim, values + channel);
     }
   }
 }

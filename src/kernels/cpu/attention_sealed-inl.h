@@ -16,8 +16,9 @@ QS_INLINE float* LanesOf(const SealedWork& work, int64_t row) {
 struct GroupScales {
   alignas(64) float key_scale[256];
   alignas(64) float key_middle[256];
-  alignas(64) float value_scale[2 * kKvGroup];
+  alignas(64) float value_scale[2 * kKvGroup];  // times 127
   alignas(64) float value_middle[2 * kKvGroup];
+  alignas(64) float value_log[2 * kKvGroup];  // Log2Above of the scales
 };
 
 QS_INLINE void LoadScales(const uint16_t* scales, const uint16_t* zeros, int count, float* scale,
@@ -29,187 +30,152 @@ QS_INLINE void LoadScales(const uint16_t* scales, const uint16_t* zeros, int cou
   }
 }
 
+// Powers of 2 are taken of numbers in units of 2^-23, so that, as whole numbers, they have the
+// exponent and the mantissa of a float in their places.
+inline constexpr float kExp2Unit = 0x1p23f;
+
+// log2 x or up to 0.0861 more, for x >= 0; -25, which is below every scale, for 0. Bits as a number
+// are the logarithm, but for a curve.
+QS_INLINE F Log2Above(F x) {
+  const F bits = Words::ToFloat(Words::BitsOf(x));
+  return Words::Max(Words::Add(bits, Words::Set((0.0861f - 127.0f) * kExp2Unit)),
+                    Words::Set(-25.0f * kExp2Unit));
+}
+
 // How many groups ahead scales are fetched: short reads far apart in time, which the hardware does
 // not fetch ahead by itself (11 % at one token and one plane).
 inline constexpr int kScalesAhead = 2;
 
 // ------------------------------------------------------------------------------ row steps
 
-// 2^x for x up to about 0 within 8e-5, a fiftieth of what rounding the weights costs; the smallest
-// normal number or so below -125. The polynomial is the minimax one of degree 3 on [-1/2, 1/2].
-// Adding kShift leaves the nearest whole number in the low bits of the sum.
+// 2^x for x up to 100, within 1.8e-3: half of what rounding the largest weight costs, and weights
+// and their sum share it. As 2^-125 below that. A minimax polynomial of degree 2 bends the mantissa
+// u, 1 <= u < 2, to 2^(u - 1). Written for ports: rows wait for adders, which convert too.
 QS_INLINE F Exp2Coarse(F x) {
-  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23
-  x = Words::Max(x, Words::Set(-125.0f));
-  const F shifted = Words::Add(x, Words::Set(kShift));
-  const F r = Words::Sub(x, Words::Sub(shifted, Words::Set(kShift)));
-  F p = Words::Set(5.517167e-2f);
-  p = Words::Fma(p, r, Words::Set(2.4261112e-1f));
-  p = Words::Fma(p, r, Words::Set(6.9326099e-1f));
-  p = Words::Fma(p, r, Words::Set(9.9992807e-1f));
-  return Words::AddExponent(p, shifted);
+  const I fixed = Words::ToLargeInt(Words::MaxNegative(x, Words::Set(-125.0f * kExp2Unit)));
+  const F u = Words::MantissaOf(fixed);
+  F p = Words::Fma(Words::Set(0.337189437f), u, Words::Set(-0.0167425937f));
+  p = Words::Fma(p, u, Words::Set(0.681277922f));
+  return Words::AddExponent(p, fixed);
 }
 
-// Rounds q_c S_c of N rows to 8 bits. A row below 1e-30 counts as zeros but for its exact part.
-// Rows are worked on side by side here and in WeighRows, since each waits for its own largest
-// number: 5 % of attention on AVX-512, 15 % on AVX2.
-template <int N, int R>
-QS_ROW_FUNCTION void QuantizeQueries(const float* q, const GroupScales& group, int head_dim,
-                                     float center, float step, SealedTileMemory<R>& tile, int row) {
-  alignas(64) float scaled[N][256];
-  F most[N], exact[N], inverse[N];
-  I sum[N];
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) most[n] = exact[n] = Words::Zero();
-  for (int c = 0; c < head_dim; c += Words::kLanes) {
-    const F key_scale = Words::Load(group.key_scale + c);
-    const F middle = Words::Load(group.key_middle + c);
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) {
-      const F x = Words::Load(q + (row + n) * head_dim + c);
-      const F s = Words::Mul(x, key_scale);
-      Words::Store(scaled[n] + c, s);
-      most[n] = Words::Max(most[n], Words::Abs(s));
-      exact[n] = Words::Fma(x, middle, exact[n]);
-    }
-  }
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) {
-    const float max = Words::MaxOf(most[n]);
-    inverse[n] = Words::Set(max > 1e-30f ? 127.0f / max : 0.0f);
-    tile.q_scale[row + n] = max > 1e-30f ? max * (step / 127.0f) : 0.0f;
-    sum[n] = Words::ZeroInt();
-  }
-  for (int c = 0; c < head_dim; c += Words::kLanes) {
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) {
-      const I x = Words::ToInt(Words::Mul(Words::Load(scaled[n] + c), inverse[n]));
-      Words::StoreBytes(tile.q[row + n] + c, x);
-      sum[n] = Words::AddInt(sum[n], x);
-    }
-  }
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) {
-    const F offset = Words::Set(-tile.q_scale[row + n] * center);
-    tile.q_base[row + n] = Words::Sum(Words::Fma(Words::ToFloat(sum[n]), offset, exact[n]));
-  }
-}
+// Each step is a loop over rows: a row waits for its own largest number between two steps, and
+// meanwhile the others are worked on.
 
-// Rounds weights p_t S_t to 7 bits; lanes of what all channels of the value group share.
-QS_INLINE F QuantizeWeights(const F* scaled, F most, F exact, float center, float step, int8_t* out,
-                            float* scale) {
-  const float max = Words::MaxOf(most);
-  const F inverse = Words::Set(max > 1e-30f ? 127.0f / max : 0.0f);
-  *scale = max > 1e-30f ? max * (step / 127.0f) : 0.0f;
-  I sum = Words::ZeroInt();
-#pragma GCC unroll 8
-  for (int i = 0; i < kKvGroup / Words::kLanes; i += 4) {
-    I w[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      w[j] = Words::ToInt(Words::Mul(scaled[i + j], inverse));
-      sum = Words::AddInt(sum, w[j]);
-    }
-    Words::Store4Bytes(out + i * Words::kLanes, w);
-  }
-  return Words::Fma(Words::ToFloat(sum), Words::Set(-*scale * center), exact);
-}
-
-// One value group's weights of N rows: p_t S_t, rounded, and their offset.
-template <int N, int R>
-QS_INLINE void WeighPart(const F (*p)[kKvGroup / Words::kLanes], const GroupScales& group, int part,
-                         float center, float step, SealedTileMemory<R>& tile, int row) {
-  constexpr int kVectors = kKvGroup / Words::kLanes;
-  F scaled[N][kVectors], most[N], exact[N];
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) most[n] = exact[n] = Words::Zero();
-#pragma GCC unroll 16
-  for (int i = 0; i < kVectors; ++i) {
-    const F s = Words::Load(group.value_scale + part * kKvGroup + i * Words::kLanes);
-    const F middle = Words::Load(group.value_middle + part * kKvGroup + i * Words::kLanes);
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) {
-      scaled[n][i] = Words::Mul(p[n][i], s);
-      most[n] = Words::Max(most[n], scaled[n][i]);
-      exact[n] = Words::Fma(p[n][i], middle, exact[n]);
-    }
-  }
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) {
-    Words::Store(tile.lanes[row + n] + (1 + part) * Words::kLanes,
-                 QuantizeWeights(scaled[n], most[n], exact[n], center, step,
-                                 tile.weights[row + n][part], &tile.weight_scale[row + n][part]));
-  }
-}
-
-// Dot products of N rows' keys to their weights, largest scores and sums over lanes: the weights',
-// then the offset of each value group.
-template <int N, int R>
-QS_ROW_FUNCTION void WeighRows(const GroupScales& group, int parts, float center, float step,
-                               SealedTileMemory<R>& tile, int row) {
-  constexpr int kVectors = kKvGroup / Words::kLanes;
-  F x[N][kVectors], most[N], sum[N], scale[N], shift[N];
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) {
-    most[n] = x[n][0] = Words::ToFloat(Words::LoadInt(tile.dots[row + n]));
-  }
-#pragma GCC unroll 16
-  for (int i = 1; i < kVectors; ++i) {
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) {
-      x[n][i] = Words::ToFloat(Words::LoadInt(tile.dots[row + n] + i * Words::kLanes));
-      most[n] = Words::Max(most[n], x[n][i]);
-    }
-  }
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) {
-    const float max = Words::MaxOf(most[n]) * tile.q_scale[row + n];
-    tile.max[row + n] = tile.q_base[row + n] + max;
-    scale[n] = Words::Set(tile.q_scale[row + n]);
-    shift[n] = Words::Set(-max);
-    sum[n] = Words::Zero();
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kVectors; ++i) {
-#pragma GCC unroll 2
-    for (int n = 0; n < N; ++n) {
-      x[n][i] = Exp2Coarse(Words::Fma(x[n][i], scale[n], shift[n]));
-      sum[n] = Words::Add(sum[n], x[n][i]);
-    }
-  }
-#pragma GCC unroll 2
-  for (int n = 0; n < N; ++n) Words::Store(tile.lanes[row + n], sum[n]);
-  WeighPart<N>(x, group, 0, center, step, tile, row);
-  if (parts == 2) WeighPart<N>(x, group, 1, center, step, tile, row);
-}
-
-// The factors that bring the states so far and this group to one maximum.
+// Largest |q_c S_c| of every row, and q_c M_c summed over lanes.
 template <int R>
-QS_INLINE void BalanceTile(SealedTileMemory<R>& tile, float* state_max) {
+QS_ROW_FUNCTION void ScaleQueries(const float* q, const GroupScales& group, int head_dim,
+                                  float step, SealedTileMemory<R>& tile) {
+  for (int r = 0; r < R; ++r) {
+    F most = Words::Zero(), exact = Words::Zero();
+    for (int c = 0; c < head_dim; c += Words::kLanes) {
+      const F x = Words::Load(q + r * head_dim + c);
+      const F scaled = Words::Mul(x, Words::Load(group.key_scale + c));
+      Words::Store(tile.scaled[r] + c, scaled);
+      most = Words::Max(most, Words::Abs(scaled));
+      exact = Words::Fma(x, Words::Load(group.key_middle + c), exact);
+    }
+    // A row below 1e-30 counts as zeros but for its exact part.
+    const float max = Words::MaxOf(most);
+    tile.inverse[r] = max > 1e-30f ? 127.0f / max : 0.0f;
+    tile.q_scale[r] = max > 1e-30f ? max * (step / 127.0f) : 0.0f;
+    tile.score_scale[r] = tile.q_scale[r] * kExp2Unit;
+    Words::Store(tile.lanes[r], exact);
+  }
+}
+
+// Rounds q_c S_c to 8 bits.
+template <int R>
+QS_ROW_FUNCTION void RoundQueries(int head_dim, float center, SealedTileMemory<R>& tile) {
+  for (int r = 0; r < R; ++r) {
+    const F inverse = Words::Broadcast(tile.inverse + r);
+    I sum = Words::ZeroInt();
+    for (int c = 0; c < head_dim; c += Words::kLanes) {
+      const I x = Words::ToInt(Words::Mul(Words::Load(tile.scaled[r] + c), inverse));
+      Words::StoreBytes(tile.q[r] + c, x);
+      sum = Words::AddInt(sum, x);
+    }
+    const F offset = Words::Set(-tile.q_scale[r] * center);
+    tile.q_base[r] =
+        Words::Sum(Words::Fma(Words::ToFloat(sum), offset, Words::Load(tile.lanes[r])));
+  }
+}
+
+// What the weights of every row and one value group are relative to: the largest p_t S_t, or a
+// little more (Log2Above). So one scale serves all rows, and no maximum of p_t alone is needed.
+template <int R>
+QS_ROW_FUNCTION void FindLargest(const GroupScales& group, int part, SealedTileMemory<R>& tile) {
+  const float* log = group.value_log + part * kKvGroup;
+  for (int r = 0; r < R; ++r) {
+    const F scale = Words::Broadcast(tile.score_scale + r);
+    F most = Words::Set(kNoScore * kExp2Unit);
+#pragma GCC unroll 16
+    for (int i = 0; i < kKvGroup; i += Words::kLanes) {
+      const F score = Words::ToFloat(Words::LoadInt(tile.dots[r] + i));
+      most = Words::Max(most, Words::Fma(score, scale, Words::Load(log + i)));
+    }
+    const float max = Words::MaxOf(most);
+    tile.shift[r] = -max;
+    tile.max[part][r] = tile.q_base[r] + max / kExp2Unit;
+  }
+}
+
+// Rounds p_t S_t to 7 bits. Lanes: the sum of p_t, and for every value group what all its channels
+// share.
+template <int R>
+QS_ROW_FUNCTION void WeighRows(const GroupScales& group, int part, float center, float step,
+                               SealedTileMemory<R>& tile) {
+  const float* value_scale = group.value_scale + part * kKvGroup;
+  const float* value_middle = group.value_middle + part * kKvGroup;
+  const F offset = Words::Set(step / -127.0f * center);
+  for (int r = 0; r < R; ++r) {
+    const F scale = Words::Broadcast(tile.score_scale + r);
+    const F shift = Words::Broadcast(tile.shift + r);
+    F sum = Words::Zero(), exact = Words::Zero();
+    I codes = Words::ZeroInt();
+#pragma GCC unroll 8
+    for (int i = 0; i < kKvGroup; i += 4 * Words::kLanes) {
+      I w[4];
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const int at = i + j * Words::kLanes;
+        const F score = Words::ToFloat(Words::LoadInt(tile.dots[r] + at));
+        const F p = Exp2Coarse(Words::Fma(score, scale, shift));
+        sum = Words::Add(sum, p);
+        exact = Words::Fma(p, Words::Load(value_middle + at), exact);
+        w[j] = Words::ToInt(Words::Mul(p, Words::Load(value_scale + at)));
+        codes = Words::AddInt(codes, w[j]);
+      }
+      Words::Store4Bytes(tile.weights[r][part] + i, w);
+    }
+    if (part == 0) Words::Store(tile.lanes[r], sum);
+    Words::Store(tile.lanes[r] + (1 + part) * Words::kLanes,
+                 Words::Fma(Words::ToFloat(codes), offset, exact));
+  }
+}
+
+// The factors that bring the states so far and this group to one maximum; and the lanes of both.
+template <int R>
+QS_INLINE void BalanceTile(SealedTileMemory<R>& tile, int parts, float step, float* state_max,
+                           float* lanes) {
   static_assert(R < Words::kLanes);
   const F old_max = Words::LoadPart(state_max, R);
-  const F group_max = Words::LoadPart(tile.max, R);
-  const F max = Words::Max(old_max, group_max);
-  Words::Store(tile.keep, Exp2(Words::Sub(old_max, max)));
-  Words::Store(tile.take, Exp2(Words::Sub(group_max, max)));
+  const F max = Words::Max(old_max, Words::LoadPart(tile.max[0], R));
   Words::StorePart(state_max, max, R);
-}
-
-// Adds a row's group to its sums: dots * scale to `values`, `group_lanes` to `lanes`.
-QS_ROW_FUNCTION void AddGroup(const int32_t* dots, const float* weight_scale,
-                              const float* group_lanes, float keep, float take, int head_dim,
-                              float* values, float* lanes) {
-  const F wide_keep = Words::Set(keep);
-  const F wide_take = Words::Set(take);
-  const int parts = ValueGroups(head_dim);
-  for (int i = 0; i < (1 + parts) * Words::kLanes; i += Words::kLanes) {
-    Words::Store(lanes + i, Words::Fma(Words::Load(group_lanes + i), wide_take,
-                                       Words::Mul(Words::Load(lanes + i), wide_keep)));
+  Words::Store(tile.keep, Exp2(Words::Sub(old_max, max)));
+  for (int part = 0; part < parts; ++part) {
+    const F take = Exp2(Words::Sub(Words::LoadPart(tile.max[part], R), max));
+    Words::Store(tile.take[part], take);
+    Words::Store(tile.code_take[part], Words::Mul(take, Words::Set(step / 127.0f)));
   }
-  for (int c = 0; c < head_dim; c += Words::kLanes) {
-    const F s = Words::Set(weight_scale[c / kKvGroup] * take);
-    Words::Store(values + c, Words::Fma(Words::ToFloat(Words::LoadInt(dots + c)), s,
-                                        Words::Mul(Words::Load(values + c), wide_keep)));
+  for (int r = 0; r < R; ++r) {
+    const F keep = Words::Broadcast(tile.keep + r);
+    for (int i = 0; i < 1 + parts; ++i) {
+      const F take = Words::Broadcast(tile.take[i / 2] + r);
+      float* sums = lanes + (r * kLaneSums + i) * Words::kLanes;
+      Words::Store(sums, Words::Fma(Words::Load(tile.lanes[r] + i * Words::kLanes), take,
+                                    Words::Mul(Words::Load(sums), keep)));
+    }
   }
 }
 
@@ -222,28 +188,17 @@ void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupSca
   const int head_dim = work.head_dim;
   const int parts = ValueGroups(head_dim);
   SealedTileMemory<R> tile;
-  const float* q = work.q + row * head_dim;
-  if constexpr (R > 1) {
-    for (int r = 0; r + 1 < R; r += 2) {
-      QuantizeQueries<2>(q, scales, head_dim, C::kCenter, C::kStep, tile, r);
-    }
-  }
-  if constexpr (R % 2 != 0) {
-    QuantizeQueries<1>(q, scales, head_dim, C::kCenter, C::kStep, tile, R - 1);
-  }
+  ScaleQueries<R>(work.q + row * head_dim, scales, head_dim, C::kStep, tile);
+  RoundQueries<R>(head_dim, C::kCenter, tile);
   KeyDots<kBoth, R>(group.upper, group.lower, head_dim, tile);
-  if constexpr (R > 1) {
-    for (int r = 0; r + 1 < R; r += 2) WeighRows<2>(scales, parts, C::kCenter, C::kStep, tile, r);
+  for (int part = 0; part < parts; ++part) {
+    FindLargest<R>(scales, part, tile);
+    WeighRows<R>(scales, part, C::kCenter, C::kStep, tile);
   }
-  if constexpr (R % 2 != 0) WeighRows<1>(scales, parts, C::kCenter, C::kStep, tile, R - 1);
-  BalanceTile<R>(tile, work.state.max + row);
+  BalanceTile<R>(tile, parts, C::kStep, work.state.max + row, LanesOf(work, row));
   const int64_t values_at = KeyCodeBytes(head_dim);
   ValueDots<kBoth, R>(group.upper + values_at, kBoth ? group.lower + values_at : nullptr, head_dim,
-                      tile);
-  for (int r = 0; r < R; ++r) {
-    AddGroup(tile.dots[r], tile.weight_scale[r], tile.lanes[r], tile.keep[r], tile.take[r],
-             head_dim, work.state.values + (row + r) * head_dim, LanesOf(work, row + r));
-  }
+                      tile, work.state.values + row * head_dim);
 }
 
 using SealedTileFunction = void (*)(const SealedWork&, const SealedGroup&, const GroupScales&,
@@ -299,6 +254,11 @@ inline void AttendSealed(const SealedWork& work) {
     LoadScales(group.key_scales, group.key_zeros, head_dim, scales.key_scale, scales.key_middle);
     LoadScales(group.value_scales, group.value_zeros, values, scales.value_scale,
                scales.value_middle);
+    for (int i = 0; i < values; i += Words::kLanes) {
+      const F scale = Words::Load(scales.value_scale + i);
+      Words::Store(scales.value_log + i, Log2Above(scale));
+      Words::Store(scales.value_scale + i, Words::Mul(scale, Words::Set(127.0f)));
+    }
     for (int64_t tile = 0; tile < tiling.tiles; ++tile) {
       const int64_t height = tiling.Height(tile);
       (both ? PickSealedTile<true>(height) : PickSealedTile<false>(height))(work, group, scales,

@@ -49,6 +49,9 @@ struct WordsBase {
   static QS_INLINE F Div(F a, F b) { return _mm256_div_ps(a, b); }
   static QS_INLINE F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static QS_INLINE F Max(F a, F b) { return _mm256_max_ps(a, b); }
+  static QS_INLINE F MaxNegative(F a, F b) {
+    return _mm256_castsi256_ps(_mm256_min_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+  }
   static QS_INLINE F Min(F a, F b) { return _mm256_min_ps(a, b); }
   static QS_INLINE F Abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
   static QS_INLINE float Sum(F x) {
@@ -71,9 +74,13 @@ struct WordsBase {
     const __m256i rest = _mm256_sub_epi32(whole, half);
     return _mm256_mul_ps(_mm256_mul_ps(x, PowerOf2(half)), PowerOf2(rest));
   }
-  static QS_INLINE F AddExponent(F x, F shifted) {
-    return _mm256_castsi256_ps(_mm256_add_epi32(
-        _mm256_castps_si256(x), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
+  static QS_INLINE F MantissaOf(I x) {
+    const __m256i mantissa = _mm256_and_si256(x, _mm256_set1_epi32(0x007FFFFF));
+    return _mm256_castsi256_ps(_mm256_or_si256(mantissa, _mm256_set1_epi32(0x3F800000)));
+  }
+  static QS_INLINE F AddExponent(F x, I n) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x),
+                                                _mm256_and_si256(n, _mm256_set1_epi32(-0x800000))));
   }
   static QS_INLINE F PowerOf2(__m256i n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
@@ -81,7 +88,9 @@ struct WordsBase {
 
   // ---- integers
   static QS_INLINE I ToInt(F x) { return _mm256_cvtps_epi32(x); }
+  static QS_INLINE I ToLargeInt(F x) { return ToInt(x); }
   static QS_INLINE F ToFloat(I x) { return _mm256_cvtepi32_ps(x); }
+  static QS_INLINE I BitsOf(F x) { return _mm256_castps_si256(x); }
   static QS_INLINE I ZeroInt() { return _mm256_setzero_si256(); }
   static QS_INLINE I SetInt(int x) { return _mm256_set1_epi32(x); }
   static QS_INLINE I LoadInt(const int32_t* p) {

@@ -45,20 +45,30 @@ struct Words {
   static QS_INLINE F Div(F a, F b) { return _mm512_div_ps(a, b); }
   static QS_INLINE F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static QS_INLINE F Max(F a, F b) { return _mm512_max_ps(a, b); }
+  static QS_INLINE F MaxNegative(F a, F b) {
+    return _mm512_castsi512_ps(_mm512_min_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+  }
   static QS_INLINE F Min(F a, F b) { return _mm512_min_ps(a, b); }
   static QS_INLINE F Abs(F a) { return _mm512_abs_ps(a); }
   static QS_INLINE float Sum(F x) { return _mm512_reduce_add_ps(x); }
   static QS_INLINE float MaxOf(F x) { return _mm512_reduce_max_ps(x); }
   static QS_INLINE F Round(F x) { return _mm512_roundscale_ps(x, 0); }
   static QS_INLINE F Scale2(F x, F n) { return _mm512_scalef_ps(x, n); }
-  static QS_INLINE F AddExponent(F x, F shifted) {
-    return _mm512_castsi512_ps(_mm512_add_epi32(
-        _mm512_castps_si512(x), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
+  static QS_INLINE F MantissaOf(I x) {
+    // (x & mask) | one: ternary logic 0xEA.
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(x, _mm512_set1_epi32(0x007FFFFF),
+                                                         _mm512_set1_epi32(0x3F800000), 0xEA));
+  }
+  static QS_INLINE F AddExponent(F x, I n) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x),
+                                                _mm512_and_si512(n, _mm512_set1_epi32(-0x800000))));
   }
 
   // ---- integers
   static QS_INLINE I ToInt(F x) { return _mm512_cvtps_epi32(x); }
+  static QS_INLINE I ToLargeInt(F x) { return ToInt(x); }
   static QS_INLINE F ToFloat(I x) { return _mm512_cvtepi32_ps(x); }
+  static QS_INLINE I BitsOf(F x) { return _mm512_castps_si512(x); }
   static QS_INLINE I ZeroInt() { return _mm512_setzero_si512(); }
   static QS_INLINE I SetInt(int x) { return _mm512_set1_epi32(x); }
   static QS_INLINE I LoadInt(const int32_t* p) { return _mm512_loadu_si512(p); }

@@ -56,6 +56,8 @@ struct Words {
   // a * b + c, fused or not.
   static QS_INLINE F Fma(F a, F b, F c) { return a * b + c; }
   static QS_INLINE F Max(F a, F b) { return a > b ? a : b; }
+  // The larger one, if b is negative: for such, a comparison of the bits as numbers without sign.
+  static QS_INLINE F MaxNegative(F a, F b) { return a > b ? a : b; }
   static QS_INLINE F Min(F a, F b) { return a < b ? a : b; }
   static QS_INLINE F Abs(F a) { return F(Unsigned32(a) & 0x7FFFFFFFu); }
   // Over all lanes, in a fixed order.
@@ -73,16 +75,21 @@ struct Words {
     const I half = whole >> 1;
     return x * PowerOf2(half) * PowerOf2(whole - half);
   }
-  // x * 2^n for shifted = n + 1.5 * 2^23, where x and the result are normal numbers.
-  static QS_INLINE F AddExponent(F x, F shifted) {
-    return F(Unsigned32(x) + (Unsigned32(shifted) << 23));
+  // Of a number n * 2^23 + m, 0 <= m < 2^23: 1 + m / 2^23, and x * 2^n, which must be normal.
+  static QS_INLINE F MantissaOf(I x) { return F((Unsigned32(x) & 0x007FFFFFu) | 0x3F800000u); }
+  static QS_INLINE F AddExponent(F x, I n) {
+    return F(Unsigned32(x) + (Unsigned32(n) & 0xFF800000u));
   }
   static QS_INLINE F PowerOf2(I n) { return F(Unsigned32(n + 127) << 23); }
 
   // ---- integers
   // Rounds to nearest even; |x| < 2^22.
   static QS_INLINE I ToInt(F x) { return __builtin_convertvector(Round(x), I); }
+  // To one of the two nearest; |x| < 2^31.
+  static QS_INLINE I ToLargeInt(F x) { return __builtin_convertvector(x, I); }
   static QS_INLINE F ToFloat(I x) { return __builtin_convertvector(x, F); }
+  // The same bits.
+  static QS_INLINE I BitsOf(F x) { return I(x); }
   static QS_INLINE I ZeroInt() { return I{}; }
   static QS_INLINE I SetInt(int x) { return I{x, x, x, x}; }
   static QS_INLINE I LoadInt(const int32_t* p) {
