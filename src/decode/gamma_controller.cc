@@ -11,13 +11,15 @@ constexpr size_t kChanges = 256;
 constexpr int kPlainFirst = 2;  // plain steps before anything else
 constexpr double kHysteresis = 1.01;
 constexpr double kLeavePlain = 1.02;  // hysteresis of leaving plain decoding
-constexpr double kDoubtful = 0.85;    // byte ratio above which drafting hardly pays
-constexpr int kDoubtfulWait = 32;     // rounds before the first probe then
+constexpr double kDoubtful = 0.85;    // byte ratio above which drafting hardly pays,
+constexpr int kDoubtfulWait = 32;     // rounds before the first probe then;
+constexpr double kHopeless = 0.96;    // above which even perfect drafts gain 4 % at most,
+constexpr int kHopelessWait = 512;    // and rounds after which the context may have changed that
 constexpr int kProbeGap = 4;          // rounds from one probe to the next at first,
 constexpr int kProbeGapMost = 20;     // and after many that changed nothing
 constexpr double kNews = 1.03;        // a gain that makes probes frequent again
 constexpr double kWorthTrying = 1.005;
-constexpr double kFreeLoss = 1.25;    // budget: plain steps,
+constexpr double kFreeLoss = 1.1;     // budget: plain steps,
 constexpr double kLossShare = 0.005;  // and share of the time spent
 
 }  // namespace
@@ -60,6 +62,7 @@ int GammaController::Probe() const {
   int last = std::min(kMaxGamma, std::max(2 * current_, costs_.tried()));
   if (!costs_.draft_known()) {
     if (prior_ratio_ > kDoubtful && round_ < kDoubtfulWait) return -1;
+    if (prior_ratio_ > kHopeless && round_ < kHopelessWait) return -1;
     first = last = prior_ratio_ > 0.7 ? 2 : 3;
   } else if (round_ - last_probe_ < probe_gap_) {
     return -1;
