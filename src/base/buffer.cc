@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "base/cgroup.h"
 #include "base/view.h"
 #include "quantspec/error.h"
 
@@ -19,13 +20,6 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kHugeFrom = 2 * kHugePage;
-
-// The number in the first line of `path`, or `otherwise` ("max" and absent files).
-uint64_t ReadNumber(const char* path, uint64_t otherwise) {
-  std::ifstream file(path);
-  uint64_t value = 0;
-  return file >> value ? value : otherwise;
-}
 
 }  // namespace
 
@@ -63,9 +57,7 @@ uint64_t AvailableMemoryBytes() {
       break;
     }
   }
-  const uint64_t limit = ReadNumber("/sys/fs/cgroup/memory.max", UINT64_MAX);
-  const uint64_t used = ReadNumber("/sys/fs/cgroup/memory.current", 0);
-  return std::min(available, limit > used ? limit - used : 0);
+  return std::min(available, ReadCgroupLimits().memory_left);
 }
 
 uint64_t PeakResidentBytes() {
