@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <fstream>
 #include <mutex>
@@ -11,7 +12,6 @@
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "base/cgroup.h"
 #include "base/check.h"
@@ -19,9 +19,18 @@
 namespace quantspec {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // About 20 microseconds of polling: longer than the gaps between the operations of one step, short
 // enough that an idle engine costs nothing.
 constexpr int kSpins = 4000;
+
+// A worker that keeps others waiting longer than this, and longer than their own work took, was
+// taken off its CPU: bites are a small part of a job.
+constexpr Clock::duration kStall = std::chrono::microseconds(300);
+// It is left out for so long; twice as long if it happens again as soon.
+constexpr Clock::duration kShortestLeave = std::chrono::milliseconds(4);
+constexpr Clock::duration kLongestLeave = std::chrono::milliseconds(256);
 
 void Pause() {
 #if defined(__x86_64__)
@@ -29,36 +38,81 @@ void Pause() {
 #endif
 }
 
-// A number to wait for: a while by polling, then asleep. Set and Add call the system only if
-// someone sleeps: std::atomic's notify calls it every time, which took 3 % of a step with its 150
-// joins.
-class Signal {
- public:
-  uint32_t Load() const { return value_.load(std::memory_order_acquire); }
-  void Set(uint32_t value) { value_.store(value, std::memory_order_release); }
-  // Returns the new value. Wakes sleepers.
-  uint32_t Add(uint32_t difference) {
-    // Either this sees a sleeper, or the sleeper sees the new value: both sides write, then read.
-    const uint32_t now = value_.fetch_add(difference, std::memory_order_seq_cst) + difference;
-    if (sleepers_.load(std::memory_order_seq_cst) != 0) value_.notify_all();
-    return now;
+// Time to compare, read in 8 ns.
+uint64_t Ticks() {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#else
+  return static_cast<uint64_t>(Clock::now().time_since_epoch().count());
+#endif
+}
+
+enum Phase : uint32_t {
+  kIdle,
+  kOffered,  // a job waits for the worker
+  kTaken,    // the worker is at it
+};
+
+// Where the pool and one worker meet: a cache line that says all there is to know about a job.
+// Whoever sleeps is counted, since std::atomic's notify calls the system even if nobody does, which
+// took 3 % of a step with its 150 jobs.
+struct alignas(64) Seat {
+  std::atomic<uint32_t> phase{kIdle};
+  std::atomic<uint32_t> sleepers{0};
+  void (*function)(void* context, int thread) = nullptr;
+  void* context = nullptr;
+
+  void Set(Phase next) {
+    // Either this sees a sleeper, or the sleeper sees the new phase: both sides write, then read.
+    phase.store(next, std::memory_order_seq_cst);
+    if (sleepers.load(std::memory_order_seq_cst) != 0) phase.notify_all();
   }
-  // Returns once the value is not `old`.
-  void WaitWhile(uint32_t old) {
+  bool Change(Phase from, Phase to) {
+    uint32_t expected = phase.load(std::memory_order_relaxed);  // leaves the line where it is
+    return expected == from &&
+           phase.compare_exchange_strong(expected, to, std::memory_order_acq_rel);
+  }
+  // Polls for a while.
+  bool IsSoon(Phase wanted) const {
     for (int spin = 0; spin < kSpins; ++spin) {
-      if (Load() != old) return;
+      if (phase.load(std::memory_order_acquire) == wanted) return true;
       Pause();
     }
-    sleepers_.fetch_add(1, std::memory_order_seq_cst);
-    while (value_.load(std::memory_order_seq_cst) == old) {
-      value_.wait(old, std::memory_order_seq_cst);
-    }
-    sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+    return false;
   }
+  void Await(Phase wanted) {
+    if (IsSoon(wanted)) return;
+    sleepers.fetch_add(1, std::memory_order_seq_cst);
+    for (uint32_t now = phase.load(std::memory_order_seq_cst); now != wanted;
+         now = phase.load(std::memory_order_seq_cst)) {
+      phase.wait(now, std::memory_order_seq_cst);
+    }
+    sleepers.fetch_sub(1, std::memory_order_seq_cst);
+  }
+};
 
- private:
-  std::atomic<uint32_t> value_{0};
-  std::atomic<uint32_t> sleepers_{0};
+int AtLeastOne(int threads) {
+  QS_CHECK(threads >= 1);
+  return threads;
+}
+
+// When a worker may not take part; the pool's side only.
+struct Leave {
+  bool is_out = false;
+  Clock::duration length = kShortestLeave;
+  Clock::time_point end;
+
+  bool IsOver() {
+    if (is_out && Clock::now() >= end) is_out = false;
+    return !is_out;
+  }
+  void Begin() {
+    const Clock::time_point now = Clock::now();
+    const bool is_again = now - end < length;
+    length = is_again ? std::min(2 * length, kLongestLeave) : kShortestLeave;
+    end = now + length;
+    is_out = true;
+  }
 };
 
 }  // namespace
@@ -77,59 +131,91 @@ int DefaultThreads() {
     cores.emplace(package, core);
   }
   const int count = std::max(1, static_cast<int>(cores.size()));
-  const double quota = std::ceil(ReadCgroupLimits().cpus);
+  const double quota = std::floor(ReadCgroupLimits().cpus);
   return quota < count ? std::max(1, static_cast<int>(quota)) : count;
 }
 
 struct ThreadPool::State {
-  std::mutex callers;  // one job at a time
-  std::vector<std::thread> workers;
-  int threads = 1;
-  // One cache line tells a worker all there is to know about a job.
-  alignas(64) Signal generation;  // one more for every job
-  Function function = nullptr;
-  void* context = nullptr;
-  std::atomic<bool> stopping{false};
-  alignas(64) Signal running;  // workers that are not done
+  struct Worker {
+    Seat seat;
+    Leave leave;
+    std::thread thread;
+  };
+
+  explicit State(int count) : threads(count), workers(std::make_unique<Worker[]>(size())) {}
+  size_t size() const { return static_cast<size_t>(threads) - 1; }
 
   void Work(int thread) {
-    for (uint32_t seen = 0;; ++seen) {
-      generation.WaitWhile(seen);
+    Seat& seat = workers[static_cast<size_t>(thread) - 1].seat;
+    for (;;) {
+      seat.Await(kOffered);
       if (stopping.load(std::memory_order_acquire)) return;
-      function(context, thread);
-      running.Add(~uint32_t{0});
+      if (!seat.Change(kOffered, kTaken)) continue;  // withdrawn
+      seat.function(seat.context, thread);
+      seat.Set(kIdle);
     }
   }
+
+  // Only while the worker is idle.
+  static void Offer(Worker& worker, Function function, void* context) {
+    worker.seat.function = function;
+    worker.seat.context = context;
+    worker.seat.Set(kOffered);
+  }
+
+  // Waits for a worker that may be at a job which began at `begin`.
+  static void Finish(Worker& worker, uint64_t begin) {
+    if (worker.seat.Change(kOffered, kIdle) || worker.seat.IsSoon(kIdle)) return;
+    const uint64_t worked = Ticks() - begin;
+    const Clock::time_point waiting = Clock::now();
+    worker.seat.Await(kIdle);
+    const bool is_long = Clock::now() - waiting > kStall;
+    if (is_long && Ticks() - begin > 2 * worked) worker.leave.Begin();
+  }
+
+  std::mutex callers;  // one job at a time
+  const int threads;
+  std::unique_ptr<Worker[]> workers;  // [threads - 1]
+  std::atomic<bool> stopping{false};
 };
 
-ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
-  QS_CHECK(threads >= 1);
-  state_->threads = threads;
+ThreadPool::ThreadPool(int threads)
+    : shares_(AtLeastOne(threads)), state_(std::make_unique<State>(threads)) {
   for (int thread = 1; thread < threads; ++thread) {
-    state_->workers.emplace_back([state = state_.get(), thread] { state->Work(thread); });
+    state_->workers[static_cast<size_t>(thread) - 1].thread =
+        std::thread([state = state_.get(), thread] { state->Work(thread); });
   }
 }
 
 ThreadPool::~ThreadPool() {
   state_->stopping.store(true, std::memory_order_release);
-  state_->generation.Add(1);
-  for (std::thread& worker : state_->workers) worker.join();
+  for (size_t i = 0; i < state_->size(); ++i) {
+    State::Worker& worker = state_->workers[i];
+    worker.seat.Set(kOffered);
+    worker.thread.join();
+  }
 }
 
 int ThreadPool::threads() const { return state_->threads; }
 
-void ThreadPool::Run(Function function, void* context) {
+void ThreadPool::RunAll(Function function, void* context) {
   State& state = *state_;
   const std::lock_guard<std::mutex> alone(state.callers);
-  if (state.threads > 1) {
-    state.function = function;
-    state.context = context;
-    state.running.Set(static_cast<uint32_t>(state.threads) - 1);
-    state.generation.Add(1);
+  for (size_t i = 0; i < state.size(); ++i) State::Offer(state.workers[i], function, context);
+  function(context, 0);
+  for (size_t i = 0; i < state.size(); ++i) state.workers[i].seat.Await(kIdle);
+}
+
+void ThreadPool::RunTasks(int64_t tasks, int64_t bite, Function function, void* context) {
+  State& state = *state_;
+  const std::lock_guard<std::mutex> alone(state.callers);
+  shares_.Start(tasks, bite);
+  const uint64_t begin = Ticks();
+  for (size_t i = 0; i < state.size(); ++i) {
+    if (state.workers[i].leave.IsOver()) State::Offer(state.workers[i], function, context);
   }
   function(context, 0);
-  if (state.threads == 1) return;
-  while (const uint32_t left = state.running.Load()) state.running.WaitWhile(left);
+  for (size_t i = 0; i < state.size(); ++i) State::Finish(state.workers[i], begin);
 }
 
 }  // namespace quantspec

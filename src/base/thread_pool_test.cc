@@ -21,6 +21,54 @@ TEST(ThreadPool, RunsEveryThreadOncePerJob) {
   }
 }
 
+TEST(ThreadPool, TasksAreDoneOnceEach) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    for (const int64_t tasks : {0, 1, 2, 7, 100, 1000}) {
+      for (const int64_t bite : {0, 1, 3}) {
+        std::vector<std::atomic<int>> done(static_cast<size_t>(tasks));
+        for (int job = 0; job < 20; ++job) {
+          pool.ForTasks(tasks, bite, [&](int thread, int64_t begin, int64_t end) {
+            EXPECT_TRUE(thread >= 0 && thread < threads);
+            for (int64_t i = begin; i < end; ++i) ++done[static_cast<size_t>(i)];
+          });
+        }
+        for (const std::atomic<int>& count : done) EXPECT_EQ(count, 20);
+      }
+    }
+  }
+}
+
+// A worker that stands still in the middle of a job stands for one that the system took off its
+// CPU: the next jobs do without it, and later it takes part again.
+TEST(ThreadPool, LeavesOutAWorkerThatHeldOthersUp) {
+  using std::chrono::milliseconds;
+  ThreadPool pool(2);
+  std::atomic<int> by_worker{0};
+  // Enough for the worker to come in time.
+  const auto work = [&](milliseconds stall) {
+    by_worker = 0;
+    pool.ForTasks(64, 1, [&](int thread, int64_t, int64_t) {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      if (thread == 0) return;
+      ++by_worker;
+      std::this_thread::sleep_for(stall);
+    });
+    return by_worker.load();
+  };
+  // A loaded machine may spoil an attempt: a worker comes late, or we stand still ourselves.
+  bool was_left_out = false, came_back = false;
+  for (int attempt = 0; attempt < 20 && !was_left_out; ++attempt) {
+    if (work(milliseconds(60)) > 0) was_left_out = work(milliseconds(0)) == 0;
+  }
+  for (int attempt = 0; attempt < 100 && !came_back; ++attempt) {
+    std::this_thread::sleep_for(milliseconds(10));
+    came_back = work(milliseconds(0)) > 0;
+  }
+  EXPECT_TRUE(was_left_out);
+  EXPECT_TRUE(came_back);
+}
+
 TEST(ThreadPool, WakesUpAfterItSlept) {
   ThreadPool pool(3);
   std::atomic<int> calls{0};

@@ -230,8 +230,7 @@ bool IsSmall(int64_t units, int64_t multiplications) {
 
 // Every thread has a run of units, so that it mostly folds states that it computed itself: little
 // goes from core to core (one token at 16k: 7 to 15 % faster than handing units out one by one).
-void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool,
-                WorkShares& shares) {
+void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) {
   const int64_t rows = job.tokens() * job.gqa();
   const int64_t splits = job.splits();
   const int64_t state_floats = StateFloats(rows, scratch.head_dim);
@@ -256,11 +255,8 @@ void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool,
     for (int64_t unit = 0; unit < units; ++unit) run_unit(0, unit);
     return;
   }
-  shares.Start(units);
-  pool.Run([&](int thread) {
-    shares.Work(thread, [&](int64_t begin, int64_t end) {
-      for (int64_t unit = begin; unit < end; ++unit) run_unit(thread, unit);
-    });
+  pool.ForTasks(units, 0, [&](int thread, int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) run_unit(thread, unit);
   });
 }
 
@@ -291,14 +287,8 @@ void AttendPrefill(const AttendJob& job, const Scratch& scratch, ThreadPool& poo
     for (int64_t unit = 0; unit < units; ++unit) run_unit(0, unit);
     return;
   }
-  // One by one: units differ much, and a thread that is held up must not hold up the others.
-  std::atomic<int64_t> next{0};
-  pool.Run([&](int thread) {
-    for (int64_t unit = next.fetch_add(1, std::memory_order_relaxed); unit < units;
-         unit = next.fetch_add(1, std::memory_order_relaxed)) {
-      run_unit(thread, unit);
-    }
-  });
+  // One by one: units differ much.
+  pool.ForTasks(units, 1, [&](int thread, int64_t unit, int64_t) { run_unit(thread, unit); });
 }
 
 }  // namespace
@@ -318,7 +308,7 @@ void CpuBackend::DoAttend(const AttendArgs& args) noexcept {
   const AttendJob job(args, table_.attention);
   const Scratch scratch(attention_scratch_, limits_);
   if (args.q.rows <= kStepTokens) {
-    AttendStep(job, scratch, pool_, shares_);
+    AttendStep(job, scratch, pool_);
   } else {
     AttendPrefill(job, scratch, pool_);
   }

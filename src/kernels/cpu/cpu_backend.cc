@@ -79,10 +79,7 @@ void CpuBackend::PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& pre
     prepare(0, tiles);
     return;
   }
-  pool_.Run([&](int thread) {
-    const Range part = PartOf(tiles, thread, pool_.threads());
-    prepare(part.begin, part.end);
-  });
+  pool_.ForTasks(tiles, 0, [&](int, int64_t begin, int64_t end) { prepare(begin, end); });
 }
 
 void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
@@ -113,11 +110,8 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
     PrepareTiles(x, kernels.dense_rows,
                  [&](int64_t first, int64_t last) { interleave(x, first, last, interleaved_); });
   }
-  shares_.Start(blocks);
-  pool_.Run([&](int thread) {
-    shares_.Work(thread, [&](int64_t begin, int64_t end) {
-      MultiplyBlocks(x.rows, planes, products, begin, end);
-    });
+  pool_.ForTasks(blocks, 0, [&](int, int64_t begin, int64_t end) {
+    MultiplyBlocks(x.rows, planes, products, begin, end);
   });
 }
 
@@ -146,14 +140,7 @@ void CpuBackend::MultiplyBlocks(int64_t rows, int planes, std::span<const Produc
 
 template <typename Each>
 void CpuBackend::ForRows(int64_t rows, int64_t columns, const Each& each) {
-  if (rows == 1 || rows * columns <= kInlineValues) {
-    for (int64_t row = 0; row < rows; ++row) each(row);
-    return;
-  }
-  pool_.Run([&](int thread) {
-    const Range part = PartOf(rows, thread, pool_.threads());
-    for (int64_t row = part.begin; row < part.end; ++row) each(row);
-  });
+  ForUnits(rows, rows * columns <= kInlineValues, each);
 }
 
 void CpuBackend::DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,

@@ -10,15 +10,13 @@
 #include "base/thread_pool.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/kernel_table.h"
-#include "kernels/cpu/work_shares.h"
 
 namespace quantspec::cpu {
 
 class CpuBackend final : public Backend {
  public:
   // Both must outlive the backend.
-  CpuBackend(ThreadPool& pool, const KernelTable& table)
-      : pool_(pool), table_(table), shares_(pool.threads()) {}
+  CpuBackend(ThreadPool& pool, const KernelTable& table) : pool_(pool), table_(table) {}
 
   std::string_view isa() const override { return table_.isa; }
   size_t ScratchBytes(const ScratchLimits& limits) const override;
@@ -61,9 +59,8 @@ class CpuBackend final : public Backend {
       for (int64_t i = 0; i < units; ++i) each(i);
       return;
     }
-    pool_.Run([&](int thread) {
-      const Range part = PartOf(units, thread, pool_.threads());
-      for (int64_t i = part.begin; i < part.end; ++i) each(i);
+    pool_.ForTasks(units, 0, [&](int, int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) each(i);
     });
   }
   // Calls each(row) for all rows: here if the work is small, else on the pool.
@@ -77,7 +74,6 @@ class CpuBackend final : public Backend {
 
   ThreadPool& pool_;
   const KernelTable& table_;
-  WorkShares shares_;
   ScratchLimits limits_;
   Buffer scratch_;
   std::byte* quantized_ = nullptr;          // rows of a MatMul, for quantised weights
