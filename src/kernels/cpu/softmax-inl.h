@@ -1,5 +1,5 @@
-// Softmax states over the words of one instruction set. Functions of one row are kept out of line:
-// one copy serves every tile height, so that a row's bits cannot depend on it.
+// Softmax states over the words of one instruction set. Steps over rows are kept out of line: they
+// need all registers for themselves.
 
 namespace quantspec::cpu::QS_ISA {
 
