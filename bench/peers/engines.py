@@ -107,8 +107,8 @@ def own_memory(options):
 def measure_worker(python, script, options):
     asked = {key: getattr(options, key) for key in ("text", "threads", "prefill", "depth",
                                                     "tokens")}
-    out, peak = run([python, HERE / script, json.dumps({**asked, "model": str(options.model)})],
-                    options)
+    asked |= {"model": str(options.model), "repeat_rows": bool(options.shape)}
+    out, peak = run([python, HERE / script, json.dumps(asked)], options)
     result = json.loads(out.splitlines()[-1])
     for kind in ("prefill", "decode"):
         result[kind] = {int(count): speed for count, speed in result[kind].items()}

@@ -1,9 +1,12 @@
 """Measures llama.cpp (through llama-cpp-python) once; run by compare.py in its own environment.
 
-Argument: a JSON object with model, text, threads, prefill, depth (both lists) and tokens. Prints
-one JSON object. The cache is f16, attention is fused ("flash"), as llama-bench -fa 1 has it.
+Argument: a JSON object with model, text, threads, prefill, depth (both lists), tokens, and
+repeat_rows: if true, rows of a short prompt are repeated to fill the cache, since its contents do
+not matter (random weights) and reading a long prompt would take many minutes. Prints one JSON
+object. The cache is f16, attention is fused ("flash"), as llama-bench -fa 1 has it.
 """
 
+import ctypes
 import importlib.metadata
 import json
 import pathlib
@@ -12,6 +15,26 @@ import time
 
 import llama_cpp
 import numpy as np
+
+import llama_state
+
+
+SHORT = 1024  # tokens whose rows are repeated
+
+
+def fill_with_copies(llama, ids, count):
+    """Leaves `count` tokens in the cache, of which the first few were computed."""
+    llama.reset()
+    llama.eval(ids[:SHORT])
+    data = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(llama.ctx, 0))()
+    size = llama_cpp.llama_state_seq_get_data(llama.ctx, data, len(data), 0)
+    state = llama_state.repeated(bytes(data[:size]), count)
+    llama.reset()
+    llama._ctx.kv_cache_clear()
+    copied = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+    if llama_cpp.llama_state_seq_set_data(llama.ctx, copied, len(state), 0) != len(state):
+        sys.exit("llama.cpp refused a cache of repeated rows")
+    llama.n_tokens = count
 
 
 def main():
@@ -40,6 +63,8 @@ def main():
         """Depth 0 still needs a token to start from. Depths rise, so the cache is never cut by more
         than the tokens just decoded, and each fills up only what the one before left."""
         filled = max(depth, 1)
+        if asked["repeat_rows"] and filled > SHORT + 1:
+            fill_with_copies(llama, ids, filled - 1)
         llama.n_tokens = min(llama.n_tokens, filled - 1)
         llama.eval(ids[llama.n_tokens:filled])
         begin = time.perf_counter()

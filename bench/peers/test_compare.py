@@ -3,11 +3,13 @@
 
 import argparse
 import pathlib
+import struct
 import sys
 import tempfile
 import unittest
 
 import engines
+import llama_state
 import report
 
 # Speeds tell sizes: prefill of N tokens runs at N, decoding behind D tokens at 10000 + D. A test of
@@ -115,6 +117,25 @@ class Report(unittest.TestCase):
                                      "| --- | --: | --: | --: |"])
         self.assertEqual(lines[4], "| a (1) | 10.0 | 600 | 400 |")
         self.assertEqual(lines[6], f"| {report.RATIO} | 2.00 | 0.50 | 0.50 |")
+
+
+def state_of(rows, layers, transposed=0):
+    """A state of llama.cpp with these rows of 4 bytes, the same for all keys and values."""
+    cells = b"".join(struct.pack("<iII", position, 1, 0) for position in range(len(rows)))
+    block = struct.pack("<iQ", 1, 4) + b"".join(rows)
+    return (struct.pack("<IIII", 0xABCD, 0, 1, len(rows)) + cells
+            + struct.pack("<II", transposed, layers) + 2 * layers * block)
+
+
+class LlamaState(unittest.TestCase):
+    def test_repeats_rows(self):
+        self.assertEqual(llama_state.repeated(state_of([b"aaaa", b"bbbb"], 3), 5),
+                         state_of([b"aaaa", b"bbbb", b"aaaa", b"bbbb", b"aaaa"], 3))
+
+    def test_refuses_other_layouts(self):
+        for state in (state_of([b"aaaa"], 1, transposed=1), state_of([b"aaaa"], 1) + b"more"):
+            with self.assertRaises(ValueError):
+                llama_state.repeated(state, 2)
 
 
 if __name__ == "__main__":
