@@ -1,6 +1,7 @@
 #include "cli/bench_round.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <vector>
 
@@ -11,10 +12,20 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// The likeliest token of the last row.
+// The likeliest token of the last row. Lanes, so that compilers make vectors of them.
 Token Likeliest(std::span<const float> logits, size_t rows) {
   const std::span<const float> last = logits.last(logits.size() / rows);
-  return static_cast<Token>(std::max_element(last.begin(), last.end()) - last.begin());
+  std::array<float, 64> lanes;
+  lanes.fill(last.front());
+  size_t done = 0;
+  for (; done + lanes.size() <= last.size(); done += lanes.size()) {
+    for (size_t i = 0; i < lanes.size(); ++i) {
+      lanes[i] = last[done + i] > lanes[i] ? last[done + i] : lanes[i];
+    }
+  }
+  float largest = *std::max_element(lanes.begin(), lanes.end());
+  for (const float x : last.subspan(done)) largest = std::max(largest, x);
+  return static_cast<Token>(std::find(last.begin(), last.end(), largest) - last.begin());
 }
 
 }  // namespace

@@ -206,10 +206,10 @@ void ThreadPool::RunAll(Function function, void* context) {
   for (size_t i = 0; i < state.size(); ++i) state.workers[i].seat.Await(kIdle);
 }
 
-void ThreadPool::RunTasks(int64_t tasks, int64_t bite, Function function, void* context) {
+void ThreadPool::RunTasks(int64_t tasks, int64_t most, Function function, void* context) {
   State& state = *state_;
   const std::lock_guard<std::mutex> alone(state.callers);
-  shares_.Start(tasks, bite);
+  shares_.Start(tasks, most);
   const uint64_t begin = Ticks();
   for (size_t i = 0; i < state.size(); ++i) {
     if (state.workers[i].leave.IsOver()) State::Offer(state.workers[i], function, context);

@@ -34,17 +34,17 @@ class ThreadPool {
   }
 
   // Calls each(thread, begin, end) until [0, tasks) is covered; returns when all calls have.
-  // `bite` as in WorkShares. Whoever has time works: a worker that has not begun by the time that
+  // `most` as in WorkShares. Whoever has time works: a worker that has not begun by the time that
   // all is done is not waited for, and one that the system took off its CPU in the middle of a job
   // is left out for a while, so that another process's load costs us a core and not the rest.
   template <typename Each>
-  void ForTasks(int64_t tasks, int64_t bite, Each&& each) {
+  void ForTasks(int64_t tasks, int64_t most, Each&& each) {
     struct Job {
       WorkShares& shares;
       std::remove_reference_t<Each>& each;
     } job{shares_, each};
     RunTasks(
-        tasks, bite,
+        tasks, most,
         [](void* context, int thread) {
           Job& mine = *static_cast<Job*>(context);
           mine.shares.Work(thread,
@@ -62,7 +62,7 @@ class ThreadPool {
     return const_cast<void*>(static_cast<const void*>(&object));
   }
   void RunAll(Function function, void* context);
-  void RunTasks(int64_t tasks, int64_t bite, Function function, void* context);
+  void RunTasks(int64_t tasks, int64_t most, Function function, void* context);
 
   WorkShares shares_;
   std::unique_ptr<State> state_;

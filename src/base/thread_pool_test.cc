@@ -25,10 +25,10 @@ TEST(ThreadPool, TasksAreDoneOnceEach) {
   for (const int threads : {1, 2, 3, 8}) {
     ThreadPool pool(threads);
     for (const int64_t tasks : {0, 1, 2, 7, 100, 1000}) {
-      for (const int64_t bite : {0, 1, 3}) {
+      for (const int64_t most : {0, 1, 3}) {
         std::vector<std::atomic<int>> done(static_cast<size_t>(tasks));
         for (int job = 0; job < 20; ++job) {
-          pool.ForTasks(tasks, bite, [&](int thread, int64_t begin, int64_t end) {
+          pool.ForTasks(tasks, most, [&](int thread, int64_t begin, int64_t end) {
             EXPECT_TRUE(thread >= 0 && thread < threads);
             for (int64_t i = begin; i < end; ++i) ++done[static_cast<size_t>(i)];
           });

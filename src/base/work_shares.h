@@ -1,6 +1,7 @@
 // Splitting a list of tasks over threads so that a slow thread (a shared machine, a busy sibling)
-// does not hold up the others: each thread works through its own part in small bites and then helps
-// itself from what others have left. Results must not depend on who does what.
+// does not hold up the others: each thread works through its own part in bites and then helps
+// itself from what others have left. Bites are a quarter of what is left, so that all end together.
+// Results must not depend on who does what.
 #pragma once
 
 #include <algorithm>
@@ -27,10 +28,10 @@ class WorkShares {
   explicit WorkShares(int threads)
       : threads_(threads), cursors_(std::make_unique<Cursor[]>(static_cast<size_t>(threads))) {}
 
-  // Before any thread works. `bite`: tasks taken at once; 0 = an eighth of a thread's part.
-  void Start(int64_t tasks, int64_t bite) {
+  // Before any thread works. `most`: tasks taken at once at most; 0 = no limit.
+  void Start(int64_t tasks, int64_t most) {
     tasks_ = tasks;
-    bite_ = bite > 0 ? bite : std::max<int64_t>(1, tasks / threads_ / 8);
+    most_ = most > 0 ? most : tasks;
     for (int thread = 0; thread < threads_; ++thread) {
       cursors_[thread].next.store(PartOf(tasks, thread, threads_).begin, std::memory_order_relaxed);
     }
@@ -42,10 +43,13 @@ class WorkShares {
     for (int i = 0; i < threads_; ++i) {
       const int owner = (thread + i) % threads_;
       const int64_t end = PartOf(tasks_, owner, threads_).end;
-      for (;;) {
-        const int64_t begin = cursors_[owner].next.fetch_add(bite_, std::memory_order_relaxed);
-        if (begin >= end) break;
-        each(begin, std::min(begin + bite_, end));
+      std::atomic<int64_t>& next = cursors_[owner].next;
+      int64_t begin = next.load(std::memory_order_relaxed);
+      while (begin < end) {
+        const int64_t bite = std::clamp<int64_t>((end - begin) / 4, 1, most_);
+        if (!next.compare_exchange_weak(begin, begin + bite, std::memory_order_relaxed)) continue;
+        each(begin, begin + bite);
+        begin = next.load(std::memory_order_relaxed);
       }
     }
   }
@@ -56,7 +60,7 @@ class WorkShares {
   };
   int threads_;
   int64_t tasks_ = 0;
-  int64_t bite_ = 1;
+  int64_t most_ = 1;
   std::unique_ptr<Cursor[]> cursors_;
 };
 
