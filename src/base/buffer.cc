@@ -27,8 +27,8 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   const size_t alignment = bytes >= kHugeFrom ? kHugePage : 64;
   const size_t padded = static_cast<size_t>(RoundUp(static_cast<int64_t>(bytes), 64));
-  void* memory = padded < bytes ? nullptr : std::aligned_alloc(alignment, padded);
-  if (memory == nullptr) {
+  void* memory = nullptr;
+  if (padded < bytes || posix_memalign(&memory, alignment, padded) != 0) {
     throw Error(ErrorKind::kMemory, "cannot allocate " + std::to_string(bytes) +
                                         " bytes: not enough memory; use a smaller --context");
   }
