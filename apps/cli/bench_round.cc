@@ -25,7 +25,8 @@ Token Likeliest(std::span<const float> logits, size_t rows) {
   }
   float largest = *std::max_element(lanes.begin(), lanes.end());
   for (const float x : last.subspan(done)) largest = std::max(largest, x);
-  return static_cast<Token>(std::find(last.begin(), last.end(), largest) - last.begin());
+  const auto found = std::find(last.begin(), last.end(), largest);
+  return found == last.end() ? 0 : static_cast<Token>(found - last.begin());  // NaN: any will do
 }
 
 }  // namespace

@@ -22,13 +22,17 @@ import llama_state
 SHORT = 1024  # tokens whose rows are repeated
 
 
-def fill_with_copies(llama, ids, count):
-    """Leaves `count` tokens in the cache, of which the first few were computed."""
+def short_state(llama, ids):
+    """The state of the sequence after the first few tokens."""
     llama.reset()
     llama.eval(ids[:SHORT])
     data = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(llama.ctx, 0))()
-    size = llama_cpp.llama_state_seq_get_data(llama.ctx, data, len(data), 0)
-    state = llama_state.repeated(bytes(data[:size]), count)
+    return bytes(data[:llama_cpp.llama_state_seq_get_data(llama.ctx, data, len(data), 0)])
+
+
+def fill_with_copies(llama, state, count):
+    """Leaves `count` tokens in the cache, rows of `state` again and again."""
+    state = llama_state.repeated(state, count)
     llama.reset()
     llama._ctx.kv_cache_clear()
     copied = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
@@ -61,10 +65,11 @@ def main():
 
     def decode(depth):
         """Depth 0 still needs a token to start from. Depths rise, so the cache is never cut by more
-        than the tokens just decoded, and each fills up only what the one before left."""
+        than the tokens just decoded, and each fills up only what the one before left, unless
+        copies fill it."""
         filled = max(depth, 1)
-        if asked["repeat_rows"] and filled > SHORT + 1:
-            fill_with_copies(llama, ids, filled - 1)
+        if state and filled > SHORT + 1:
+            fill_with_copies(llama, state, filled - 1)
         llama.n_tokens = min(llama.n_tokens, filled - 1)
         llama.eval(ids[llama.n_tokens:filled])
         begin = time.perf_counter()
@@ -73,6 +78,7 @@ def main():
         return new_tokens / (time.perf_counter() - begin)
 
     prefill(64)  # warms up
+    state = short_state(llama, ids) if asked["repeat_rows"] and depths[-1] > SHORT + 1 else None
     result = {"version": importlib.metadata.version("llama-cpp-python"),
               "decode": {depth: decode(depth) for depth in depths},
               "prefill": {count: prefill(count) for count in sorted(asked["prefill"])}}

@@ -32,7 +32,7 @@ class Buffer {
 };
 
 // Memory that the process may still take, in bytes: the smaller of what the system has available
-// and what is left under the cgroup's limit.
+// and what is left under the limits of the process's cgroups; file cache gives way in both.
 uint64_t AvailableMemoryBytes();
 // Highest resident set of this process so far, in bytes.
 uint64_t PeakResidentBytes();

@@ -25,8 +25,8 @@ using Clock = std::chrono::steady_clock;
 // enough that an idle engine costs nothing.
 constexpr int kSpins = 4000;
 
-// A worker that keeps others waiting longer than this, and longer than their own work took, was
-// taken off its CPU: bites are a small part of a job.
+// A worker that keeps the caller waiting longer than this, and longer than the caller's own work
+// took, was taken off its CPU: the last bite of a job is a small part of what either does.
 constexpr Clock::duration kStall = std::chrono::microseconds(300);
 // It is left out for so long; twice as long if it happens again as soon.
 constexpr Clock::duration kShortestLeave = std::chrono::milliseconds(4);
@@ -81,7 +81,9 @@ struct alignas(64) Seat {
     return false;
   }
   void Await(Phase wanted) {
-    if (IsSoon(wanted)) return;
+    if (!IsSoon(wanted)) Sleep(wanted);
+  }
+  void Sleep(Phase wanted) {
     sleepers.fetch_add(1, std::memory_order_seq_cst);
     for (uint32_t now = phase.load(std::memory_order_seq_cst); now != wanted;
          now = phase.load(std::memory_order_seq_cst)) {
@@ -131,7 +133,7 @@ int DefaultThreads() {
     cores.emplace(package, core);
   }
   const int count = std::max(1, static_cast<int>(cores.size()));
-  const double quota = std::floor(ReadCgroupLimits().cpus);
+  const double quota = std::floor(ReadCgroupLimits().cpus + 0.25);
   return quota < count ? std::max(1, static_cast<int>(quota)) : count;
 }
 
@@ -149,8 +151,9 @@ struct ThreadPool::State {
     Seat& seat = workers[static_cast<size_t>(thread) - 1].seat;
     for (;;) {
       seat.Await(kOffered);
-      if (stopping.load(std::memory_order_acquire)) return;
       if (!seat.Change(kOffered, kTaken)) continue;  // withdrawn
+      // After the change: only then is what was read the present offer's.
+      if (stopping.load(std::memory_order_acquire)) return;
       seat.function(seat.context, thread);
       seat.Set(kIdle);
     }
@@ -165,10 +168,11 @@ struct ThreadPool::State {
 
   // Waits for a worker that may be at a job which began at `begin`.
   static void Finish(Worker& worker, uint64_t begin) {
-    if (worker.seat.Change(kOffered, kIdle) || worker.seat.IsSoon(kIdle)) return;
+    if (worker.seat.Change(kOffered, kIdle)) return;
     const uint64_t worked = Ticks() - begin;
+    if (worker.seat.IsSoon(kIdle)) return;
     const Clock::time_point waiting = Clock::now();
-    worker.seat.Await(kIdle);
+    worker.seat.Sleep(kIdle);
     const bool is_long = Clock::now() - waiting > kStall;
     if (is_long && Ticks() - begin > 2 * worked) worker.leave.Begin();
   }
@@ -211,11 +215,14 @@ void ThreadPool::RunTasks(int64_t tasks, int64_t most, Function function, void* 
   const std::lock_guard<std::mutex> alone(state.callers);
   shares_.Start(tasks, most);
   const uint64_t begin = Ticks();
-  for (size_t i = 0; i < state.size(); ++i) {
+  // Parts that nobody owns go to those who help themselves.
+  const size_t needed =
+      std::min(state.size(), static_cast<size_t>(std::max<int64_t>(tasks, 1)) - 1);
+  for (size_t i = 0; i < needed; ++i) {
     if (state.workers[i].leave.IsOver()) State::Offer(state.workers[i], function, context);
   }
   function(context, 0);
-  for (size_t i = 0; i < state.size(); ++i) State::Finish(state.workers[i], begin);
+  for (size_t i = 0; i < needed; ++i) State::Finish(state.workers[i], begin);
 }
 
 }  // namespace quantspec

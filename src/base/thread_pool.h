@@ -9,9 +9,8 @@
 
 namespace quantspec {
 
-// Threads that the process can really use: physical cores within its affinity and, rounded down,
-// its cgroup's quota (half a CPU more than threads is wasted by polling: 1.5 CPUs run one thread 13
-// % faster than two).
+// Threads that the process can really use: physical cores within its affinity and its cgroup's
+// quota, of which half a CPU does not make a thread (docs/decisions/0010-late-workers.md).
 int DefaultThreads();
 
 // Workers spin briefly between jobs, then sleep. Callers wait for each other. Nothing allocates.

@@ -45,14 +45,18 @@ TEST(ThreadPool, LeavesOutAWorkerThatHeldOthersUp) {
   using std::chrono::milliseconds;
   ThreadPool pool(2);
   std::atomic<int> by_worker{0};
-  // Enough for the worker to come in time.
+  // The caller gives the worker a moment to come, once.
   const auto work = [&](milliseconds stall) {
     by_worker = 0;
+    bool has_waited = false;
     pool.ForTasks(64, 1, [&](int thread, int64_t, int64_t) {
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-      if (thread == 0) return;
-      ++by_worker;
-      std::this_thread::sleep_for(stall);
+      if (thread != 0) {
+        if (by_worker++ == 0) std::this_thread::sleep_for(stall);
+      } else if (!has_waited) {
+        has_waited = true;
+        const auto end = std::chrono::steady_clock::now() + milliseconds(3);
+        while (by_worker == 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+      }
     });
     return by_worker.load();
   };
@@ -67,6 +71,16 @@ TEST(ThreadPool, LeavesOutAWorkerThatHeldOthersUp) {
   }
   EXPECT_TRUE(was_left_out);
   EXPECT_TRUE(came_back);
+}
+
+// Late workers must not take up a job that is over, or one of a pool that is going.
+TEST(ThreadPool, EndsWhileWorkersAreLate) {
+  for (int i = 0; i < 300; ++i) {
+    ThreadPool pool(4);
+    std::atomic<int> done{0};
+    pool.ForTasks(4, 1, [&](int, int64_t, int64_t) { ++done; });
+    EXPECT_EQ(done, 4);
+  }
 }
 
 TEST(ThreadPool, WakesUpAfterItSlept) {

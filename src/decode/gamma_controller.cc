@@ -14,7 +14,7 @@ constexpr double kLeavePlain = 1.02;  // hysteresis of leaving plain decoding
 constexpr double kDoubtful = 0.85;    // byte ratio above which drafting hardly pays,
 constexpr int kDoubtfulWait = 32;     // rounds before the first probe then;
 constexpr double kHopeless = 0.96;    // above which even perfect drafts gain 4 % at most,
-constexpr int kHopelessWait = 512;    // and rounds after which the context may have changed that
+constexpr int kHopelessWait = 512;    // and rounds before it: the cache has grown by then
 constexpr int kProbeGap = 4;          // rounds from one probe to the next at first,
 constexpr int kProbeGapMost = 20;     // and after many that changed nothing
 constexpr double kNews = 1.03;        // a gain that makes probes frequent again
@@ -61,8 +61,10 @@ int GammaController::Probe() const {
   int first = 0;
   int last = std::min(kMaxGamma, std::max(2 * current_, costs_.tried()));
   if (!costs_.draft_known()) {
-    if (prior_ratio_ > kDoubtful && round_ < kDoubtfulWait) return -1;
-    if (prior_ratio_ > kHopeless && round_ < kHopelessWait) return -1;
+    const int wait = prior_ratio_ > kHopeless   ? kHopelessWait
+                     : prior_ratio_ > kDoubtful ? kDoubtfulWait
+                                                : 0;
+    if (round_ < wait) return -1;
     first = last = prior_ratio_ > 0.7 ? 2 : 3;
   } else if (round_ - last_probe_ < probe_gap_) {
     return -1;

@@ -17,22 +17,40 @@ class AttentionParity : public Parity {
     int64_t tokens = 1;
     KvType type = KvType::kF16;
     AttendProducts products = AttendProducts::kFloat;
-    bool sink = false;  // the first token takes most of the weight and has hardly any value
+    bool sink = false;        // the first token takes most of the weight and has hardly any value
+    float first_half = 1.0f;  // what the first half of a head's value channels is multiplied by
   };
 
   // What tokens other than the sink may weigh together.
   static constexpr double kBesideSink = 0.15;
-  // The sink's key and every query in channel 0: a score of about 9.
-  static constexpr float kSinkKey = 9.0f, kSinkQuery = 8.0f;
+  // The sink's key and every query in channel 0: a score of 9.
+  static constexpr float kSinkQuery = 8.0f;
+  static float SinkKey(const Shape& s) {
+    return 9.0f * std::sqrt(static_cast<float>(s.head_dim)) / kSinkQuery;
+  }
 
   static void AddSink(const Shape& s, KvData& data, std::vector<float>& q) {
     const int64_t columns = int64_t{s.kv_heads} * s.head_dim;
     for (size_t i = 0; i < data.k.size(); i += static_cast<size_t>(s.head_dim)) data.k[i] = 0.0f;
     for (size_t i = 0; i < q.size(); i += static_cast<size_t>(s.head_dim)) q[i] = kSinkQuery;
     for (int64_t c = 0; c < columns; ++c) {
-      data.k[static_cast<size_t>(c)] = c % s.head_dim == 0 ? kSinkKey : 0.0f;
+      data.k[static_cast<size_t>(c)] = c % s.head_dim == 0 ? SinkKey(s) : 0.0f;
       data.v[static_cast<size_t>(c)] = 0.0f;
     }
+  }
+
+  template <typename Change>
+  static void ForFirstHalves(const Shape& s, std::vector<float>& values, const Change& change) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (i % static_cast<size_t>(s.head_dim) < static_cast<size_t>(s.head_dim) / 2) {
+        values[i] = change(values[i]);
+      }
+    }
+  }
+  // In units of their inputs.
+  static std::vector<float> Scaled(const Shape& s, std::vector<float> values) {
+    ForFirstHalves(s, values, [&](float x) { return s.first_half == 0 ? x : x / s.first_half; });
+    return values;
   }
 
   static std::string Name(const Shape& s) {
@@ -50,7 +68,7 @@ class AttentionParity : public Parity {
     if (s.groups > 0) {
       // The step of a key channel is at most 7 (its range in sigmas) * 1.25 / 15; of a value 0.4.
       const double key_step = 7.0 * 1.25 / 15.0;
-      const double sink_step = s.sink ? kSinkQuery * kSinkKey / 15.0 : 0.0;
+      const double sink_step = s.sink ? kSinkQuery * SinkKey(s) / 15.0 : 0.0;
       scores =
           scores + CodeDotTolerance(s.head_dim, std::max(Largest(q) * key_step, sink_step) * scale,
                                     127, 1.0);
@@ -74,6 +92,9 @@ class AttentionParity : public Parity {
     KvData data(random, geometry, positions);
     std::vector<float> q = random.Normals(s.tokens * q_heads * s.head_dim);
     if (s.sink) AddSink(s, data, q);
+    if (s.first_half != 1) {
+      ForFirstHalves(s, data.v, [&](float x) { return x * s.first_half; });
+    }
     Reserve({s.tokens, 0, positions, geometry, q_heads});
     OwnedCache fast(*cpu_, geometry, s.type, data, s.groups, s.tail);
     OwnedCache plain(*reference_, geometry, s.type, data, s.groups, s.tail);
@@ -94,7 +115,8 @@ class AttentionParity : public Parity {
       args.kv.planes = planes;
       args.out = expected.view();
       reference_->Attend(args);
-      ExpectMatch(actual.Packed(), expected.Packed(), ToleranceOf(s, q), Name(s));
+      ExpectMatch(Scaled(s, actual.Packed()), Scaled(s, expected.Packed()), ToleranceOf(s, q),
+                  Name(s));
       EXPECT_TRUE(actual.GuardsSurvive()) << Name(s);
     }
   }
@@ -157,6 +179,15 @@ TEST_P(AttentionParity, SinkLeavesPrecisionToTheOthers) {
   for (const int64_t tokens : {1, 4}) {
     Check({.gqa = 3, .groups = 2, .tail = 20, .tokens = tokens, .sink = true});
     Check({.head_dim = 256, .groups = 2, .tail = 20, .tokens = tokens, .sink = true});
+  }
+}
+
+// Two value groups of a head (head_dim 256) have scales of their own, and weights relative to them.
+TEST_P(AttentionParity, ValueGroupsOfDifferentScales) {
+  for (const float first_half : {0.0f, 1e-4f, 1e3f}) {
+    for (const int64_t tokens : {1, 3}) {
+      Check({.head_dim = 256, .groups = 3, .tail = 20, .tokens = tokens, .first_half = first_half});
+    }
   }
 }
 

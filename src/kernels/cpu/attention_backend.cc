@@ -22,7 +22,7 @@ constexpr int64_t kSplitGroups = 8;
 constexpr int64_t kSplitRows = 1024;
 constexpr int64_t kStepTokens = 17;  // most tokens of a step; more is a prefill
 constexpr int64_t kBlockRows = 192;  // of a prefill block
-constexpr int kCounterStride = 16;   // int32 of a cache line: threads count in lines of their own
+constexpr int kCounterStride = 16;   // int32 of a cache line: a line for each head
 constexpr float kLog2E = 1.44269504089f;
 
 int64_t MostSplits(int64_t positions) {
@@ -251,13 +251,7 @@ void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) 
     for (int64_t split = 0; split < splits; ++split) job.Merge(total, state_of(head, split));
     job.Finish(head, /*first_token=*/0, total);
   };
-  if (IsSmall(units, job.Multiplications())) {
-    for (int64_t unit = 0; unit < units; ++unit) run_unit(0, unit);
-    return;
-  }
-  pool.ForTasks(units, 0, [&](int thread, int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) run_unit(thread, unit);
-  });
+  RunUnits(pool, units, 0, IsSmall(units, job.Multiplications()), run_unit);
 }
 
 void AttendPrefill(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) {
@@ -268,9 +262,9 @@ void AttendPrefill(const AttendJob& job, const Scratch& scratch, ThreadPool& poo
   const int64_t blocks = CeilDiv(job.tokens(), block);
   const int64_t units = blocks * job.heads();
   const auto run_unit = [&](int thread, int64_t unit) {
-    // The last tokens see most: longest units first.
-    const int64_t first = (blocks - 1 - unit / job.heads()) * block;
-    const int head = static_cast<int>(unit % job.heads());
+    // The last tokens see most: longest units of a head first.
+    const int64_t first = (blocks - 1 - unit % blocks) * block;
+    const int head = static_cast<int>(unit / blocks);
     const int64_t rows = std::min(block, job.tokens() - first) * job.gqa();
     const ThreadMemory memory = scratch.Of(thread);
     const SoftmaxState total = StateAt(memory.total, rows);
@@ -283,12 +277,8 @@ void AttendPrefill(const AttendJob& job, const Scratch& scratch, ThreadPool& poo
     }
     job.Finish(head, first, total);
   };
-  if (IsSmall(units, job.Multiplications())) {
-    for (int64_t unit = 0; unit < units; ++unit) run_unit(0, unit);
-    return;
-  }
   // One by one: units differ much.
-  pool.ForTasks(units, 1, [&](int thread, int64_t unit, int64_t) { run_unit(thread, unit); });
+  RunUnits(pool, units, 1, IsSmall(units, job.Multiplications()), run_unit);
 }
 
 }  // namespace

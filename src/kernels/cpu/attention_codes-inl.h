@@ -47,7 +47,7 @@ struct Codes<true> {
 inline constexpr int kLaneSums = 3;
 
 // A tile of R rows against one group: what stands between its steps. Weights are relative to the
-// group's own largest score, so that nothing waits for the state.
+// largest of the group itself, so that nothing waits for the state.
 template <int R>
 struct SealedTileMemory {
   alignas(64) int8_t q[R][256];
@@ -63,7 +63,7 @@ struct SealedTileMemory {
   float q_scale[R];
   float q_base[R];
   float score_scale[R];  // q_scale, in units of 2^-23
-  float shift[R];        // minus the largest score, likewise
+  float shift[R];        // minus what a value group's weights are relative to, likewise
 };
 
 // Sums of more dots than a partial may take go through memory.

@@ -17,7 +17,7 @@ namespace quantspec::cpu {
 
 // Partial results of `rows` rows over part of the context, log-sum-exp style and in base 2: the sum
 // of 2^(score - max) and the values weighted likewise. `max` is near the largest score, or up to 25
-// below it, where that keeps rounded weights precise (attention_sealed-inl.h).
+// from it where that keeps rounded weights precise (attention_sealed-inl.h).
 struct SoftmaxState {
   float* max;     // [rows]
   float* sum;     // [rows]

@@ -13,6 +13,19 @@
 
 namespace quantspec::cpu {
 
+// Calls each(thread, unit) for all units: here if the work is small, else on the pool, at most
+// `most` at once (0: no limit).
+template <typename Each>
+void RunUnits(ThreadPool& pool, int64_t units, int64_t most, bool is_small, const Each& each) {
+  if (is_small) {
+    for (int64_t unit = 0; unit < units; ++unit) each(0, unit);
+    return;
+  }
+  pool.ForTasks(units, most, [&](int thread, int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) each(thread, unit);
+  });
+}
+
 class CpuBackend final : public Backend {
  public:
   // Both must outlive the backend.
@@ -55,13 +68,7 @@ class CpuBackend final : public Backend {
   // Calls each(unit) for all units: here if the work is small, else on the pool.
   template <typename Each>
   void ForUnits(int64_t units, bool is_small, const Each& each) {
-    if (is_small || units == 1) {
-      for (int64_t i = 0; i < units; ++i) each(i);
-      return;
-    }
-    pool_.ForTasks(units, 0, [&](int, int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) each(i);
-    });
+    RunUnits(pool_, units, 0, is_small || units == 1, [&](int, int64_t unit) { each(unit); });
   }
   // Calls each(row) for all rows: here if the work is small, else on the pool.
   template <typename Each>
