@@ -26,14 +26,16 @@ class Cgroup : public ::testing::Test {
     std::ofstream(root_ / path) << text;
   }
 
+  void ExpectNoLimits() const {
+    const CgroupLimits limits = ReadCgroupLimits(root_);
+    EXPECT_TRUE(std::isinf(limits.cpus));
+    EXPECT_EQ(limits.memory_left, UINT64_MAX);
+  }
+
   fs::path root_;
 };
 
-TEST_F(Cgroup, NothingMountedLimitsNothing) {
-  const CgroupLimits limits = ReadCgroupLimits(root_);
-  EXPECT_TRUE(std::isinf(limits.cpus));
-  EXPECT_EQ(limits.memory_left, UINT64_MAX);
-}
+TEST_F(Cgroup, NothingMountedLimitsNothing) { ExpectNoLimits(); }
 
 TEST_F(Cgroup, ContainerOfVersion2SeesItsOwnGroupAsTheRoot) {
   Write("proc/self/cgroup", "0::/\n");
@@ -77,18 +79,14 @@ TEST_F(Cgroup, Version1WithoutLimits) {
   Write("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
   Write("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
   Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-  const CgroupLimits limits = ReadCgroupLimits(root_);
-  EXPECT_TRUE(std::isinf(limits.cpus));
-  EXPECT_EQ(limits.memory_left, UINT64_MAX);
+  ExpectNoLimits();
 }
 
 TEST_F(Cgroup, NonsenseLimitsNothing) {
   Write("proc/self/cgroup", "nonsense\n::\n0::/../..\n7:cpu:x\n");
   Write("sys/fs/cgroup/cpu.max", "0 0\n");
   Write("sys/fs/cgroup/memory.max", "lots\n");
-  const CgroupLimits limits = ReadCgroupLimits(root_);
-  EXPECT_TRUE(std::isinf(limits.cpus));
-  EXPECT_EQ(limits.memory_left, UINT64_MAX);
+  ExpectNoLimits();
 }
 
 }  // namespace

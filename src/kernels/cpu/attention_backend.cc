@@ -23,6 +23,7 @@ constexpr int64_t kSplitRows = 1024;
 constexpr int64_t kStepTokens = 17;  // most tokens of a step; more is a prefill
 constexpr int64_t kBlockRows = 192;  // of a prefill block
 constexpr int kCounterStride = 16;   // int32 of a cache line: a line for each head
+constexpr int64_t kInlineMultiplications = 64 * 1024;
 constexpr float kLog2E = 1.44269504089f;
 
 int64_t MostSplits(int64_t positions) {
@@ -116,9 +117,10 @@ class AttendJob {
   int64_t tokens() const { return args_.q.rows; }
   int64_t splits() const { return splits_.total; }
   Need NeedOf(int64_t split) const { return split < splits_.sealed ? Need::kRows : Need::kTiles; }
-  // Roughly.
-  int64_t Multiplications() const {
-    return splits_.total * kSplitRows / 2 * args_.q.rows * args_.q.columns;
+  // Too little work, roughly, to be worth handing out.
+  bool IsSmall() const {
+    return splits_.total * kSplitRows / 2 * args_.q.rows * args_.q.columns <=
+           kInlineMultiplications;
   }
 
   void Pack(int head, int64_t first_token, int64_t rows, Need need,
@@ -223,11 +225,6 @@ struct Scratch {
   }
 };
 
-// Work too small to be worth handing out.
-bool IsSmall(int64_t units, int64_t multiplications) {
-  return units == 1 || multiplications <= 64 * 1024;
-}
-
 // Every thread has a run of units, so that it mostly folds states that it computed itself: little
 // goes from core to core (one token at 16k: 7 to 15 % faster than handing units out one by one).
 void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) {
@@ -251,7 +248,7 @@ void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) 
     for (int64_t split = 0; split < splits; ++split) job.Merge(total, state_of(head, split));
     job.Finish(head, /*first_token=*/0, total);
   };
-  RunUnits(pool, units, 0, IsSmall(units, job.Multiplications()), run_unit);
+  RunUnits(pool, units, 0, job.IsSmall(), run_unit);
 }
 
 void AttendPrefill(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) {
@@ -278,7 +275,7 @@ void AttendPrefill(const AttendJob& job, const Scratch& scratch, ThreadPool& poo
     job.Finish(head, first, total);
   };
   // One by one: units differ much.
-  RunUnits(pool, units, 1, IsSmall(units, job.Multiplications()), run_unit);
+  RunUnits(pool, units, 1, job.IsSmall(), run_unit);
 }
 
 }  // namespace

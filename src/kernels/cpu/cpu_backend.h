@@ -13,11 +13,11 @@
 
 namespace quantspec::cpu {
 
-// Calls each(thread, unit) for all units: here if the work is small, else on the pool, at most
-// `most` at once (0: no limit).
+// Calls each(thread, unit) for all units: here if the work is small or one unit, else on the pool,
+// at most `most` at once (0: no limit).
 template <typename Each>
 void RunUnits(ThreadPool& pool, int64_t units, int64_t most, bool is_small, const Each& each) {
-  if (is_small) {
+  if (is_small || units == 1) {
     for (int64_t unit = 0; unit < units; ++unit) each(0, unit);
     return;
   }
@@ -68,7 +68,7 @@ class CpuBackend final : public Backend {
   // Calls each(unit) for all units: here if the work is small, else on the pool.
   template <typename Each>
   void ForUnits(int64_t units, bool is_small, const Each& each) {
-    RunUnits(pool_, units, 0, is_small || units == 1, [&](int, int64_t unit) { each(unit); });
+    RunUnits(pool_, units, 0, is_small, [&](int, int64_t unit) { each(unit); });
   }
   // Calls each(row) for all rows: here if the work is small, else on the pool.
   template <typename Each>

@@ -5,8 +5,8 @@ namespace quantspec::cpu::QS_ISA {
 
 #define QS_ROW_FUNCTION __attribute__((noinline)) static
 
-// 2^x for x <= 100 within 2 units in the last place, exactly 1 at 0; 0 below -150. The polynomial is
-// Taylor's: |r| <= 1/2 leaves 1.2e-7 after the sixth power.
+// 2^x for x <= 100 within 2 units in the last place, exactly 1 at 0; 0 below -150. The polynomial
+// is Taylor's: |r| <= 1/2 leaves 1.2e-7 after the sixth power.
 QS_INLINE F Exp2(F x) {
   x = Words::Max(x, Words::Set(-160.0f));
   const F n = Words::Round(x);
