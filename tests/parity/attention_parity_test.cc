@@ -1,6 +1,8 @@
 // Attend of every instruction set against the reference.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "parity/kv.h"
 
 namespace quantspec::testing {
@@ -19,6 +21,7 @@ class AttentionParity : public Parity {
     AttendProducts products = AttendProducts::kFloat;
     bool sink = false;        // the first token takes most of the weight and has hardly any value
     float first_half = 1.0f;  // what the first half of a head's value channels is multiplied by
+    bool alike = false;       // two neighbouring channels have the same key, 1 or -1; queries are 1
   };
 
   // What tokens other than the sink may weigh together.
@@ -37,6 +40,13 @@ class AttentionParity : public Parity {
       data.k[static_cast<size_t>(c)] = c % s.head_dim == 0 ? SinkKey(s) : 0.0f;
       data.v[static_cast<size_t>(c)] = 0.0f;
     }
+  }
+
+  static void MakeAlike(KvData& data, std::vector<float>& q) {
+    for (size_t i = 0; i + 1 < data.k.size(); i += 2) {
+      data.k[i] = data.k[i + 1] = data.k[i] < 0 ? -1.0f : 1.0f;
+    }
+    std::fill(q.begin(), q.end(), 1.0f);
   }
 
   template <typename Change>
@@ -92,6 +102,7 @@ class AttentionParity : public Parity {
     KvData data(random, geometry, positions);
     std::vector<float> q = random.Normals(s.tokens * q_heads * s.head_dim);
     if (s.sink) AddSink(s, data, q);
+    if (s.alike) MakeAlike(data, q);
     if (s.first_half != 1) {
       ForFirstHalves(s, data.v, [&](float x) { return x * s.first_half; });
     }
@@ -179,6 +190,15 @@ TEST_P(AttentionParity, SinkLeavesPrecisionToTheOthers) {
   for (const int64_t tokens : {1, 4}) {
     Check({.gqa = 3, .groups = 2, .tail = 20, .tokens = tokens, .sink = true});
     Check({.head_dim = 256, .groups = 2, .tail = 20, .tokens = tokens, .sink = true});
+  }
+}
+
+// The largest codes meet the largest queries, two and two: what 16 bits hardly hold.
+TEST_P(AttentionParity, NeighboursAlike) {
+  for (const int head_dim : {64, 256}) {
+    for (const int64_t tokens : {1, 2, 5}) {
+      Check({.head_dim = head_dim, .groups = 2, .tail = 20, .tokens = tokens, .alike = true});
+    }
   }
 }
 

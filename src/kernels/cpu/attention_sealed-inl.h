@@ -62,7 +62,7 @@ QS_INLINE F Exp2Coarse(F x) {
 // Each step is a loop over rows: a row waits for its own largest number between two steps, and
 // meanwhile the others are worked on.
 
-// Largest |q_c S_c| of every row, and q_c M_c summed over lanes.
+// Largest q_c S_c of every row, and q_c M_c summed over lanes.
 template <int R>
 QS_ROW_FUNCTION void ScaleQueries(const float* q, const GroupScales& group, int head_dim,
                                   float step, SealedTileMemory<R>& tile) {
@@ -72,7 +72,7 @@ QS_ROW_FUNCTION void ScaleQueries(const float* q, const GroupScales& group, int 
       const F x = Words::Load(q + r * head_dim + c);
       const F scaled = Words::Mul(x, Words::Load(group.key_scale + c));
       Words::Store(tile.scaled[r] + c, scaled);
-      most = Words::Max(most, Words::Abs(scaled));
+      most = Words::Max(most, Words::Magnitude(scaled));
       exact = Words::Fma(x, Words::Load(group.key_middle + c), exact);
     }
     // A row below 1e-30 counts as zeros but for its exact part.
@@ -189,11 +189,11 @@ void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupSca
   const int parts = ValueGroups(head_dim);
   SealedTileMemory<R> tile;
   ScaleQueries<R>(work.q + row * head_dim, scales, head_dim, C::kStep, tile);
-  RoundQueries<R>(head_dim, C::kCenter, tile);
+  RoundQueries<R>(head_dim, C::kKeyCenter, tile);
   KeyDots<kBoth, R>(group.upper, group.lower, head_dim, tile);
   for (int part = 0; part < parts; ++part) {
     FindLargest<R>(scales, part, tile);
-    WeighRows<R>(scales, part, C::kCenter, C::kStep, tile);
+    WeighRows<R>(scales, part, C::kValueCenter, C::kStep, tile);
   }
   BalanceTile<R>(tile, parts, C::kStep, work.state.max + row, LanesOf(work, row));
   const int64_t values_at = KeyCodeBytes(head_dim);

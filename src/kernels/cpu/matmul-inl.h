@@ -158,6 +158,7 @@ QS_INLINE void FinishPairs(const MatMulArgs& args, int64_t block, int64_t row,
 struct FourBits {
   using Codes = Words::Codes4;
   using Partial = Words::Partial4;
+  static constexpr int kMaxDots = Words::kMaxDots;
   static constexpr bool kLower = false;
   static QS_INLINE Codes Low(Words::Raw u, Words::Raw) { return Words::Low4(u); }
   static QS_INLINE Codes High(Words::Raw u, Words::Raw) { return Words::High4(u); }
@@ -168,6 +169,7 @@ struct FourBits {
 struct EightBits {
   using Codes = Words::Codes8;
   using Partial = Words::Partial8;
+  static constexpr int kMaxDots = Words::kMaxDots8;
   static constexpr bool kLower = true;
   static QS_INLINE Codes Low(Words::Raw u, Words::Raw l) { return Words::Low8(u, l); }
   static QS_INLINE Codes High(Words::Raw u, Words::Raw l) { return Words::High8(u, l); }

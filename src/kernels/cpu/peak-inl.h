@@ -39,7 +39,6 @@ struct FloatProducts {
 template <typename Bits>
 struct CodeProducts : Bits {
   using Factor = Words::Quad;
-  static constexpr int kMaxDots = Words::kMaxDots;
   static constexpr int kProducts = 4;
 };
 

@@ -6,6 +6,10 @@ namespace quantspec::cpu::QS_ISA {
 struct Words {
   static constexpr int kLanes = 16;
   static constexpr int kMaxDots = 1 << 20;
+  static constexpr int kMaxDots8 = 1 << 20;
+  static constexpr int kMaxPairDots = 1 << 20;
+  static constexpr bool kCenters = false;
+  static constexpr int kFetchRows = 4;  // Zen 4, 3 rows: 22.6 GB/s without, 18.5 with, one thread
   static constexpr int kRegisters = 32;
   static constexpr bool kSumsBytes = true;
   using F = __m512;
@@ -50,6 +54,7 @@ struct Words {
   }
   static QS_INLINE F Min(F a, F b) { return _mm512_min_ps(a, b); }
   static QS_INLINE F Abs(F a) { return _mm512_abs_ps(a); }
+  static QS_INLINE F Magnitude(F x) { return Abs(x); }
   static QS_INLINE float Sum(F x) { return _mm512_reduce_add_ps(x); }
   static QS_INLINE float MaxOf(F x) { return _mm512_reduce_max_ps(x); }
   static QS_INLINE F Round(F x) { return _mm512_roundscale_ps(x, 0); }
@@ -126,6 +131,10 @@ struct Words {
   }
   static QS_INLINE Partial8 Dot8(Partial8 sum, Codes8 codes, Quad q) {
     return _mm512_dpbusd_epi32(sum, codes, q);
+  }
+  static QS_INLINE Codes8 CenterCodes(Codes8 codes) { return codes; }
+  static QS_INLINE Partial8 DotWeights8(Partial8 sum, Codes8 codes, Quad weights) {
+    return Dot8(sum, codes, weights);
   }
   static QS_INLINE I Total4(Partial4 sum) { return sum; }
   static QS_INLINE I Total8(Partial8 sum) { return sum; }

@@ -4,7 +4,10 @@
 //
 // F: kLanes floats. I: kLanes int32. Raw: 4 * kLanes bytes as loaded. kLanes divides 16.
 // kRegisters: how many vectors the kernels may keep alive.
-// kMaxDots: Dots that a Partial may sum before Total. kSumsBytes: a Partial8 is one vector.
+// kMaxDots, kMaxDots8: how many Dot4s and Dot8s a Partial may sum before Total; kMaxPairDots: Dot4s
+// of quads within Magnitude 127. kSumsBytes: Dot8 takes any quad; else only those. kCenters:
+// CenterCodes takes 128 from codes. kFetchRows: rows from which on attention gains by fetching two
+// planes ahead by instructions.
 
 namespace quantspec::cpu::QS_ISA {
 
@@ -13,6 +16,10 @@ struct Words {
   static constexpr int kRegisters = 8;
   static constexpr bool kSumsBytes = false;
   static constexpr int kMaxDots = 8;
+  static constexpr int kMaxDots8 = 8;
+  static constexpr int kMaxPairDots = 8;
+  static constexpr bool kCenters = false;
+  static constexpr int kFetchRows = 1;
   using F = float __attribute__((vector_size(16)));
   using I = int32_t __attribute__((vector_size(16)));
   using Raw = uint8_t __attribute__((vector_size(16)));
@@ -58,6 +65,9 @@ struct Words {
   static QS_INLINE F Max(F a, F b) { return a > b ? a : b; }
   // The larger one, if b is negative: for such, a comparison of the bits as numbers without sign.
   static QS_INLINE F MaxNegative(F a, F b) { return a > b ? a : b; }
+  // |x|, or where Dot8 sums the products of neighbours (lanes 0 and 1, 2 and 3, ...) in 16 bits,
+  // the larger of that and the |sum| of both. What is scaled to 127 or less of it may be rounded.
+  static QS_INLINE F Magnitude(F x) { return Abs(x); }
   static QS_INLINE F Min(F a, F b) { return a < b ? a : b; }
   static QS_INLINE F Abs(F a) { return F(Unsigned32(a) & 0x7FFFFFFFu); }
   // Over all lanes, in a fixed order.
@@ -167,6 +177,11 @@ struct Words {
   }
   static QS_INLINE Partial8 Dot8(Partial8 sum, Codes8 codes, Quad q) {
     return {Dot4(sum.upper, codes.upper, q), Dot4(sum.lower, codes.lower, q)};
+  }
+  // For factors that are never negative: codes on whose centre nothing depends, or as they are.
+  static QS_INLINE Codes8 CenterCodes(Codes8 codes) { return codes; }
+  static QS_INLINE Partial8 DotWeights8(Partial8 sum, Codes8 codes, Quad weights) {
+    return Dot8(sum, codes, weights);
   }
   static QS_INLINE I Total4(Partial4 sum) {
     return (I(Unsigned32(sum) << 16) >> 16) + (I(sum) >> 16);
