@@ -19,13 +19,15 @@ inline constexpr int64_t kRowChunkBytes = 384 * 1024;
 
 // ------------------------------------------------------------------------- preparing rows
 
+// kPairs: for Dot8, which may want neighbours that are small together (Magnitude).
+template <bool kPairs>
 QS_INLINE void QuantizeGroup(const float* x, QuantRecord* out) {
   F values[kVectorsOf32];
   F largest = Words::Zero();
   F total = Words::Zero();
   for (int i = 0; i < kVectorsOf32; ++i) {
     values[i] = Words::Load(x + i * Words::kLanes);
-    largest = Words::Max(largest, Words::Abs(values[i]));
+    largest = Words::Max(largest, kPairs ? Words::Magnitude(values[i]) : Words::Abs(values[i]));
     total = Words::Add(total, values[i]);
   }
   const float max = Words::MaxOf(largest);
@@ -46,9 +48,10 @@ QS_INLINE void QuantizeGroup(const float* x, QuantRecord* out) {
   out->sum = sum;
 }
 
-// As QuantizeGroup, with the remainder in a second record.
+// As QuantizeGroup, with the remainder in a second record, so that a coarser first one costs
+// little.
 QS_INLINE void QuantizeTwice(const float* x, QuantRecord* out) {
-  QuantizeGroup(x, out);
+  QuantizeGroup<true>(x, out);
   alignas(64) float rest[kQuantGroup];
   const F scale = Words::Set(-out->scale);
   I codes = Words::ZeroInt();
@@ -60,7 +63,7 @@ QS_INLINE void QuantizeTwice(const float* x, QuantRecord* out) {
   out->sum = out->scale * static_cast<float>(Words::SumInt(codes));
   out->center4 = 0.0f;
   out->center8 = -8.0f * out->sum;
-  QuantizeGroup(rest, out + 1);
+  QuantizeGroup<true>(rest, out + 1);
 }
 
 inline void Quantize(ConstRows x, int planes, int64_t first, int64_t last, std::byte* out) {
@@ -74,8 +77,8 @@ inline void Quantize(ConstRows x, int planes, int64_t first, int64_t last, std::
       const float* source = x.data + (begin + row) * x.stride;
       QuantRecord* target = records + planes * (begin * groups + row);
       for (int64_t g = 0; g < groups; ++g) {
-        (planes == 2 ? QuantizeTwice : QuantizeGroup)(source + g * kQuantGroup,
-                                                      target + g * planes * height);
+        (planes == 2 ? QuantizeTwice : QuantizeGroup<false>)(source + g * kQuantGroup,
+                                                             target + g * planes * height);
       }
     }
   }
@@ -262,15 +265,19 @@ struct TwoPlanes {
   template <int R>
   static QS_INLINE void Dots(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
                              I (*dots)[kHalves]) {
-    if constexpr (Words::kSumsBytes) {
-      Dot32<EightBits, R>(upper, lower, x, dots);
-    } else {
-      I lower_dots[R][kHalves];
-      Dot32<FourBits, R>(lower, lower, x, lower_dots);
-      ForgetLoads();
-      Dot32<FourBits, R>(upper, upper, x, dots);
-      JoinPlanes<R>(lower_dots, dots);
-    }
+    I lower_dots[R][kHalves];
+    Dot32<FourBits, R>(lower, lower, x, lower_dots);
+    ForgetLoads();
+    Dot32<FourBits, R>(upper, upper, x, dots);
+    JoinPlanes<R>(lower_dots, dots);
+  }
+};
+// The same on whole bytes.
+struct JoinedPlanes : TwoPlanes {
+  template <int R>
+  static QS_INLINE void Dots(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
+                             I (*dots)[kHalves]) {
+    Dot32<EightBits, R>(upper, lower, x, dots);
   }
 };
 
@@ -363,13 +370,23 @@ QuantizedTileFunction PickQuantizedTile(int64_t height) {
   return QuantizedTile<P, R, kWideGroups>;
 }
 
+template <typename P>
+QuantizedTileFunction PickQuantizedTile(const MatMulArgs& args, int64_t height) {
+  return args.group == kQuantGroup ? PickQuantizedTile<P, false>(height)
+                                   : PickQuantizedTile<P, true>(height);
+}
+
 inline QuantizedTileFunction PickQuantizedTile(const MatMulArgs& args, int64_t height) {
-  if (args.lower != nullptr) {
-    return args.group == kQuantGroup ? PickQuantizedTile<TwoPlanes, false>(height)
-                                     : PickQuantizedTile<TwoPlanes, true>(height);
+  if (args.lower == nullptr) return PickQuantizedTile<OnePlane>(args, height);
+  if constexpr (Words::kSumsBytes) {
+    return PickQuantizedTile<JoinedPlanes>(args, height);
+  } else {
+    // Inputs in two planes are rounded as Dot8 may take them.
+    if constexpr (sizeof(Words::Partial8) == sizeof(I)) {
+      if (args.x_planes == 2) return PickQuantizedTile<JoinedPlanes>(args, height);
+    }
+    return PickQuantizedTile<TwoPlanes>(args, height);
   }
-  return args.group == kQuantGroup ? PickQuantizedTile<OnePlane, false>(height)
-                                   : PickQuantizedTile<OnePlane, true>(height);
 }
 
 // Every block meets all tiles of a chunk of rows while it is in the cache.
