@@ -4,6 +4,7 @@
 // clang-format off
 #include QS_WORDS
 #include "kernels/cpu/exp-inl.h"
+#include "kernels/cpu/matmul_rows-inl.h"
 #include "kernels/cpu/matmul-inl.h"
 #include "kernels/cpu/matmul_dense-inl.h"
 #include "kernels/cpu/rows-inl.h"
