@@ -1,6 +1,8 @@
 // MatMul of every instruction set against the reference, for every weight format.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "parity/parity.h"
 
 namespace quantspec::testing {
@@ -31,11 +33,20 @@ struct Packed {
 
 class MatMulParity : public Parity {
  protected:
+  // Two neighbouring inputs have the same weight, 1 or -1, and both are 0.9 to 1.
+  static void MakeAlike(std::vector<float>& values, std::vector<float>& x) {
+    for (size_t i = 0; i + 1 < values.size(); i += 2) {
+      values[i] = values[i + 1] = values[i] < 0 ? -1.0f : 1.0f;
+    }
+    for (float& value : x) value = 1.0f - 0.1f * std::min(std::abs(value) / 3.0f, 1.0f);
+  }
+
   void Check(const WeightSpec& spec, Planes planes, int64_t rows, Accumulate accumulate,
-             InputPlanes input_planes = InputPlanes::kOne) {
+             InputPlanes input_planes = InputPlanes::kOne, bool alike = false) {
     Random random(static_cast<uint64_t>(spec.inputs * 100 + rows));
-    const std::vector<float> values = random.Normals(spec.outputs * spec.inputs, 0.5f);
-    const std::vector<float> x = random.Normals(rows * spec.inputs);
+    std::vector<float> values = random.Normals(spec.outputs * spec.inputs, 0.5f);
+    std::vector<float> x = random.Normals(rows * spec.inputs);
+    if (alike) MakeAlike(values, x);
     const std::vector<float> bias = random.Normals(spec.outputs);
     const std::vector<float> before = random.Normals(rows * spec.outputs);
     Reserve({rows, spec.inputs, 16, {1, 16}, 1, rows});
@@ -57,8 +68,11 @@ class MatMulParity : public Parity {
     if (spec.group > 0) {
       // Rows are rounded to 8 bits, or what is left of them (half a step at most) again to 8; a
       // weight's step is at most 7 sigmas of 0.5 over 15.
-      const double levels = input_planes == InputPlanes::kOne ? 127 : 127 * 254;
-      tolerance = tolerance + CodeDotTolerance(inputs, Largest(x), levels, 7.0 * 0.5 / 15);
+      // The first time to half of that where neighbours must be small together.
+      const double levels = input_planes == InputPlanes::kOne ? 127 : 64 * 127;
+      // Alike, every code is 1 away from the middle, where CodeDotTolerance takes 16 / 6 steps.
+      const double step = alike ? 6.0 / 16 : 7.0 * 0.5 / 15;
+      tolerance = tolerance + CodeDotTolerance(inputs, Largest(x), levels, step);
     }
     ExpectMatch(actual.Packed(), expected.Packed(), tolerance,
                 "format " + std::to_string(static_cast<int>(spec.format)) + ", " +
@@ -91,6 +105,15 @@ TEST_P(MatMulParity, QuantisedFormats) {
         Check({format, 1, group, group}, planes, 2, Accumulate::kYes);
         Check({format, 577, 5 * group, group}, planes, 40, Accumulate::kYes);
       }
+    }
+  }
+}
+
+// The largest codes meet the largest inputs, two and two: what 16 bits hardly hold.
+TEST_P(MatMulParity, NeighboursAlike) {
+  for (const InputPlanes planes : {InputPlanes::kOne, InputPlanes::kTwo}) {
+    for (const int64_t rows : {1, 3}) {
+      Check({WeightFormat::kHq8, 33, 256, 32}, Planes::kBoth, rows, Accumulate::kNo, planes, true);
     }
   }
 }
