@@ -145,24 +145,41 @@ std::string ReadBook(size_t bytes) {
   return text.str().substr(0, bytes);
 }
 
-// ThreadSanitizer slows the demo model by a factor of a hundred, and looks for races, which do not
-// need long texts: one seal and every kind of step are enough for it.
+// How much the demo model decodes.
+struct Extent {
+  size_t prompt;
+  int tokens;
+  std::vector<int> gammas;
+  std::vector<int> threads;
+  std::vector<SamplingOptions> samplings;
+};
+
+Extent DemoExtent() {
+  if (std::getenv("QUANTSPEC_FULL") != nullptr) {
+    return {2000,
+            700,
+            {0, 1, 2, 3, 4, 6, 8, 16, kGammaAuto},
+            {1, 2},
+            {SamplingOptions{}, Coupled(1), Coupled(2)}};
+  }
 #ifdef __SANITIZE_THREAD__
-constexpr bool kShort = true;
+  // Slower by dozens, and races do not need long texts: one seal and every kind of step.
+  return {240, 32, {0, 3, kGammaAuto}, {2}, {SamplingOptions{}, Coupled(1)}};
 #else
-constexpr bool kShort = false;
+  return {700, 150, {0, 3, 16, kGammaAuto}, {2}, {SamplingOptions{}, Coupled(1)}};
 #endif
+}
 
 TEST(Exactness, SpeculativeOutputIsPlainOutputOnTheDemoModel) {
   const char* model = std::getenv("QUANTSPEC_TEST_MODEL");
   if (model == nullptr) GTEST_SKIP() << "SKIPPED: QUANTSPEC_TEST_MODEL names no model";
-  const bool full = std::getenv("QUANTSPEC_FULL") != nullptr;
+  const Extent extent = DemoExtent();
   EngineOptions options;
   options.model_path = model;
   const auto file = ModelFile::Open(options);
   std::vector<Token> text = file->tokenizer().Encode(ReadBook(20000), SpecialTokens::kAsText);
   ASSERT_GT(text.size(), 2000u);
-  text.resize(full ? 2000 : kShort ? 240 : 700);
+  text.resize(extent.prompt);
   struct Mode {
     WeightMode mode;
     int group;
@@ -174,13 +191,10 @@ TEST(Exactness, SpeculativeOutputIsPlainOutputOnTheDemoModel) {
     plan.mode = mode.mode;
     plan.group = mode.group;
     plan.prompt = text;
-    plan.tokens = full ? 700 : kShort ? 32 : 150;
-    plan.gammas = full     ? std::vector<int>{0, 1, 2, 3, 4, 6, 8, 16, kGammaAuto}
-                  : kShort ? std::vector<int>{0, 3, kGammaAuto}
-                           : std::vector<int>{0, 3, 16, kGammaAuto};
-    plan.threads = full ? std::vector<int>{1, 2} : std::vector<int>{2};
-    plan.samplings = {SamplingOptions{}, Coupled(1)};
-    if (full) plan.samplings.push_back(Coupled(2));
+    plan.tokens = extent.tokens;
+    plan.gammas = extent.gammas;
+    plan.threads = extent.threads;
+    plan.samplings = extent.samplings;
     EXPECT_GT(ExpectOneOutput(plan), 0.5) << "the draft hardly ever agrees";
   }
 }

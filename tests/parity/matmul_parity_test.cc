@@ -68,9 +68,10 @@ class MatMulParity : public Parity {
     if (spec.group > 0) {
       // Rows are rounded to 8 bits, or what is left of them (half a step at most) again to 8; a
       // weight's step is at most 7 sigmas of 0.5 over 15.
-      // The first time to half of that where neighbours must be small together.
-      const double levels = input_planes == InputPlanes::kOne ? 127 : 64 * 127;
-      // Alike, every code is 1 away from the middle, where CodeDotTolerance takes 16 / 6 steps.
+      // Alike, inputs may be rounded to half of that the first time (Words::Magnitude), and every
+      // weight is 1 away from the middle, where CodeDotTolerance takes 16 / 6 steps.
+      const int first_levels = alike ? 64 : 127;
+      const double levels = input_planes == InputPlanes::kOne ? 127 : first_levels * 254;
       const double step = alike ? 6.0 / 16 : 7.0 * 0.5 / 15;
       tolerance = tolerance + CodeDotTolerance(inputs, Largest(x), levels, step);
     }
