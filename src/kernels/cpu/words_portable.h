@@ -5,9 +5,9 @@
 // F: kLanes floats. I: kLanes int32. Raw: 4 * kLanes bytes as loaded. kLanes divides 16.
 // kRegisters: how many vectors the kernels may keep alive.
 // kMaxDots, kMaxDots8: how many Dot4s and Dot8s a Partial may sum before Total; kMaxPairDots: Dot4s
-// of quads within Magnitude 127. kSumsBytes: Dot8 takes any quad; else only those. kCenters:
-// CenterCodes takes 128 from codes. kFetchRows: rows from which on attention gains by fetching two
-// planes ahead by instructions.
+// of quads within Magnitude 127. kSumsBytes: a Partial8 is one vector and Dot8 takes any
+// quad; else it may want those. kCenters: CenterCodes takes 128 from codes. kFetchRows: rows from
+// which on attention gains by fetching two planes ahead by instructions.
 
 namespace quantspec::cpu::QS_ISA {
 
@@ -178,7 +178,7 @@ struct Words {
   static QS_INLINE Partial8 Dot8(Partial8 sum, Codes8 codes, Quad q) {
     return {Dot4(sum.upper, codes.upper, q), Dot4(sum.lower, codes.lower, q)};
   }
-  // For factors that are never negative: codes on whose centre nothing depends, or as they are.
+  // Codes as DotWeights8 wants them, which is Dot8 for a quad that is never negative.
   static QS_INLINE Codes8 CenterCodes(Codes8 codes) { return codes; }
   static QS_INLINE Partial8 DotWeights8(Partial8 sum, Codes8 codes, Quad weights) {
     return Dot8(sum, codes, weights);
