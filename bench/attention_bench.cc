@@ -1,70 +1,25 @@
 // Attention against the machine's limits. An iteration goes once through the layers of a model
-// shape, whose caches no cache of the CPU holds together, and is followed by one plain read of as
-// many bytes with the same threads. Layers are repeated or left out so that about 100 to 250 MB
-// are read.
+// shape, repeated until no cache of the CPU holds them together, and is followed by one plain read
+// of about as many bytes with the same threads.
 //
 // Counters are from the best iteration, for shared machines: best_us a layer, GB_s of cache bytes,
-// `share` of the best plain read, GMAC_s of scores and values (causal). QUANTSPEC_ISA picks the
-// instruction set, QUANTSPEC_BENCH_THREADS the threads.
+// `share` of the best plain read, GMAC_s of scores and values (causal).
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/buffer.h"
 #include "base/random.h"
-#include "base/thread_pool.h"
 #include "kernels/backend.h"
+#include "machine.h"
 
 namespace quantspec {
 namespace {
 
 constexpr int kIterations = 12;
-
-ThreadPool& Pool() {
-  static ThreadPool pool([] {
-    const char* threads = std::getenv("QUANTSPEC_BENCH_THREADS");
-    return threads != nullptr ? std::atoi(threads) : DefaultThreads();
-  }());
-  return pool;
-}
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// Seconds to sum `bytes` of fresh memory with all threads, once.
-double ReadSeconds(size_t bytes) {
-  static const Buffer buffer = [] {
-    Buffer memory(size_t{256} << 20);
-    std::fill_n(memory.As<uint64_t>(), memory.bytes() / 8, 1);
-    return memory;
-  }();
-  const double begin = Seconds();
-  Pool().Run([&](int thread) {
-    const auto words = static_cast<int64_t>(std::min(bytes, buffer.bytes()) / 8);
-    const Range part = PartOf(words, thread, Pool().threads(), 64);
-    const uint64_t* values = buffer.As<uint64_t>();
-    uint64_t sums[8] = {};
-    for (int64_t i = part.begin; i + 8 <= part.end; i += 8) {
-      for (int j = 0; j < 8; ++j) sums[j] += values[i + j];
-    }
-    uint64_t sum = 0;
-    for (uint64_t s : sums) sum += s;
-    benchmark::DoNotOptimize(sum);
-  });
-  return (Seconds() - begin) * static_cast<double>(bytes) /
-         static_cast<double>(std::min(bytes, buffer.bytes()));
-}
-
-std::unique_ptr<Backend> MakeBackend() {
-  const char* isa = std::getenv("QUANTSPEC_ISA");
-  return isa != nullptr ? MakeCpuBackend(Pool(), isa) : MakeCpuBackend(Pool());
-}
 
 struct Shape {
   const char* name;
@@ -94,14 +49,16 @@ void FillF16(Buffer& memory) {
   }
 }
 
-Layers MakeLayers(const Backend& backend, const Shape& shape, Kind kind, int64_t tokens) {
+// As many layers as make `least_bytes`, and one more.
+Layers MakeLayers(const Backend& backend, const Shape& shape, Kind kind, int64_t tokens,
+                  size_t least_bytes = 0) {
   Layers layers;
   const SealedBytes sealed = backend.SizeOf(shape.geometry, tokens / kKvGroup);
   const size_t dense = backend.DenseBytes(shape.geometry, KvType::kF16, tokens);
   layers.bytes = kind == Kind::kDense
                      ? 2 * dense
                      : sealed.upper + sealed.scales + (kind == Kind::kTarget ? sealed.lower : 0);
-  const size_t count = (size_t{100} << 20) / layers.bytes + 1;
+  const size_t count = least_bytes / layers.bytes + 1;
   for (size_t i = 0; i < count; ++i) {
     KvView view;
     view.geometry = shape.geometry;
@@ -152,7 +109,7 @@ void Decode(benchmark::State& state, const Shape& shape, Kind kind, int64_t cont
             int64_t tokens) {
   const auto backend = MakeBackend();
   backend->Reserve({tokens, 0, context, shape.geometry, shape.geometry.kv_heads * shape.gqa});
-  const Layers layers = MakeLayers(*backend, shape, kind, context);
+  const Layers layers = MakeLayers(*backend, shape, kind, context, kRotatedBytes);
   std::vector<float> q = Queries(shape, tokens), out(q.size());
   double best = 1e9, best_read = 1e9;
   const size_t bytes = layers.bytes * layers.views.size();
@@ -164,7 +121,7 @@ void Decode(benchmark::State& state, const Shape& shape, Kind kind, int64_t cont
     }
     const double seconds = Seconds() - begin;
     best = std::min(best, seconds);
-    best_read = std::min(best_read, ReadSeconds(bytes));
+    best_read = std::min(best_read, ReadSeconds());
     state.SetIterationTime(seconds);
   }
   const auto count = static_cast<double>(layers.views.size());
@@ -172,7 +129,7 @@ void Decode(benchmark::State& state, const Shape& shape, Kind kind, int64_t cont
                       shape.gqa * shape.geometry.head_dim;
   state.counters["best_us"] = best / count * 1e6;
   state.counters["GB_s"] = static_cast<double>(bytes) / best * 1e-9;
-  state.counters["share"] = best_read / best;
+  state.counters["share"] = static_cast<double>(bytes) / best * best_read / kRotatedBytes;
   state.counters["GMAC_s"] = macs * count / best * 1e-9;
 }
 

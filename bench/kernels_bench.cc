@@ -3,67 +3,24 @@
 // layers, and is followed by one plain read of as many bytes with the same threads.
 //
 // Counters are from the best iteration, for shared machines: best_us a call, GB_s of packed
-// weights, `share` of the best plain read, GMAC_s. QUANTSPEC_ISA picks the instruction set,
-// QUANTSPEC_BENCH_THREADS the threads.
+// weights, `share` of the best plain read, GMAC_s.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/buffer.h"
 #include "base/random.h"
-#include "base/thread_pool.h"
 #include "kernels/backend.h"
+#include "machine.h"
 
 namespace quantspec {
 namespace {
 
-constexpr size_t kRotatedBytes = size_t{320} << 20;
 constexpr int64_t kMaxRows = 512;
 constexpr int64_t kFewRows = 32;  // up to these a rotation uses all copies, beyond only one
 constexpr int kRotations = 12;
-
-ThreadPool& Pool() {
-  static ThreadPool pool([] {
-    const char* threads = std::getenv("QUANTSPEC_BENCH_THREADS");
-    return threads != nullptr ? std::atoi(threads) : DefaultThreads();
-  }());
-  return pool;
-}
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-using Vector = uint64_t __attribute__((vector_size(16)));
-
-// Seconds to sum kRotatedBytes with all threads, once.
-double ReadSeconds() {
-  static const Buffer buffer = [] {
-    Buffer memory(kRotatedBytes);
-    std::fill_n(memory.As<uint64_t>(), memory.bytes() / 8, 1);
-    return memory;
-  }();
-  const double begin = Seconds();
-  Pool().Run([&](int thread) {
-    constexpr int64_t kLine = 4;  // vectors; prefetched 2 KB ahead, which is faster than without
-    const int64_t vectors = static_cast<int64_t>(kRotatedBytes / sizeof(Vector));
-    const Range part = PartOf(vectors, thread, Pool().threads(), kLine);
-    const Vector* values = buffer.As<Vector>();
-    Vector sums[kLine] = {};
-    for (int64_t i = part.begin; i < part.end; i += kLine) {
-      __builtin_prefetch(values + i + 32 * kLine);
-      for (int64_t j = 0; j < kLine; ++j) sums[j] += values[i + j];
-    }
-    Vector sum = sums[0] + sums[1] + sums[2] + sums[3];
-    benchmark::DoNotOptimize(sum);
-  });
-  return Seconds() - begin;
-}
 
 struct Shape {
   const char* name;
@@ -138,9 +95,7 @@ Weights& WeightsFor(const Backend& backend, const Format& format, const Shape& s
 }
 
 void MatMul(benchmark::State& state, const Format& format, const Shape& shape, int64_t rows) {
-  const char* isa = std::getenv("QUANTSPEC_ISA");
-  const std::unique_ptr<Backend> backend =
-      isa != nullptr ? MakeCpuBackend(Pool(), isa) : MakeCpuBackend(Pool());
+  const auto backend = MakeBackend();
   ScratchLimits limits;
   limits.rows = kMaxRows;
   limits.inputs = shape.inputs;

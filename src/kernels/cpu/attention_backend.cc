@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "kernels/cpu/attention_kernels.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/isa.h"
 
 namespace quantspec::cpu {
 namespace {
@@ -170,6 +171,7 @@ class AttendJob {
     const int64_t first = split * kSplitGroups;
     work.first = GroupOf(args_.kv.sealed, head_dim_, head, first);
     work.groups = std::min(kSplitGroups, args_.kv.sealed.groups - first);
+    work.fetch_planes = GainsByFetchingPlanes();
     work.lanes = memory.lanes;
     work.state = state;
     kernels_.sealed(work);

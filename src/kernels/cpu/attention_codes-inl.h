@@ -4,13 +4,15 @@
 namespace quantspec::cpu::QS_ISA {
 
 // How far ahead of its use a plane is fetched into L2, which gains 5 to 20 %; but with two planes
-// and fewer rows than kFetchRows the hardware does better alone.
+// and fewer rows than kFetchRows some CPUs do better alone (`fetch` is false on them).
 inline constexpr int kPrefetchBytes = 4096;
 template <bool kBoth, int R>
-QS_INLINE void PrefetchCodes(const std::byte* upper, const std::byte* lower, int64_t at) {
-  constexpr bool kFetch = !kBoth || R >= Words::kFetchRows;
-  if constexpr (kFetch) Words::PrefetchL2(upper + at + kPrefetchBytes);
-  if constexpr (kFetch && kBoth) Words::PrefetchL2(lower + at + kPrefetchBytes);
+QS_INLINE void PrefetchCodes(const std::byte* upper, const std::byte* lower, int64_t at,
+                             bool fetch) {
+  constexpr bool kAlways = !kBoth || R >= Words::kFetchRows;
+  if (!kAlways && !fetch) return;
+  Words::PrefetchL2(upper + at + kPrefetchBytes);
+  if constexpr (kBoth) Words::PrefetchL2(lower + at + kPrefetchBytes);
 }
 
 template <bool kBoth>
@@ -78,6 +80,7 @@ struct SealedTileMemory {
   float q_base[R];
   float score_scale[R];  // q_scale, in units of 2^-23
   float shift[R];        // minus what a value group's weights are relative to, likewise
+  bool fetch;            // SealedWork::fetch_planes
 };
 
 // Sums of more dots than a partial may take go through memory.
@@ -99,7 +102,7 @@ QS_INLINE void KeyBlock(const std::byte* upper, const std::byte* lower, SealedTi
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) low[r] = high[r] = C::Zero();
     for (int quad = first; quad < last; ++quad) {
-      PrefetchCodes<kBoth, R>(upper, lower, quad * 64);
+      PrefetchCodes<kBoth, R>(upper, lower, quad * 64, tile.fetch);
       const Words::Raw u = Words::LoadRaw(upper + quad * 64);
       const Words::Raw l = kBoth ? Words::LoadRaw(lower + quad * 64) : u;
       const typename C::Type low_codes = C::Low(u, l);
@@ -156,7 +159,7 @@ QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) low[r] = high[r] = C::Zero();
     for (int octet = first; octet < first + kStride; ++octet) {
-      PrefetchCodes<kBoth, R>(upper, lower, octet * 64);
+      PrefetchCodes<kBoth, R>(upper, lower, octet * 64, tile.fetch);
       const Words::Raw u = Words::LoadRaw(upper + octet * 64);
       const Words::Raw l = kBoth ? Words::LoadRaw(lower + octet * 64) : u;
       const typename C::Type low_codes = C::Center(C::Low(u, l));

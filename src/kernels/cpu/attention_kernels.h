@@ -46,7 +46,8 @@ struct SealedWork {
   Planes planes;
   SealedGroup first;  // `groups` groups of one head
   int64_t groups;
-  float* lanes;  // [rows][3][16], for its own use
+  bool fetch_planes;  // ahead by instructions, if both are read for few rows
+  float* lanes;       // [rows][3][16], for its own use
   SoftmaxState state;
 };
 

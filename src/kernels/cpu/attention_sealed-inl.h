@@ -188,6 +188,7 @@ void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupSca
   const int head_dim = work.head_dim;
   const int parts = ValueGroups(head_dim);
   SealedTileMemory<R> tile;
+  tile.fetch = work.fetch_planes;
   ScaleQueries<R>(work.q + row * head_dim, scales, head_dim, C::kStep, tile);
   RoundQueries<R>(head_dim, C::kKeyCenter, tile);
   KeyDots<kBoth, R>(group.upper, group.lower, head_dim, tile);

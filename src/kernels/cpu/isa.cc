@@ -47,6 +47,17 @@ CpuFeatures Detect() {
   }
   return features;
 }
+
+// AMD's family 19h with AVX-512; Zen 3 has the family without it.
+bool IsZen4() {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx) return false;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
+  const unsigned family = (a >> 8 & 0xfu) + (a >> 20 & 0xffu);
+  return family == 0x19 && Detect().avx512;
+}
+#else
+bool IsZen4() { return false; }
 #endif
 
 std::vector<const KernelTable*> DetectTables() {
@@ -66,6 +77,11 @@ std::vector<const KernelTable*> DetectTables() {
 std::span<const KernelTable* const> AvailableTables() {
   static const std::vector<const KernelTable*> tables = DetectTables();
   return tables;
+}
+
+bool GainsByFetchingPlanes() {
+  static const bool gains = !IsZen4();
+  return gains;
 }
 
 const KernelTable& FindTable(std::string_view isa) {

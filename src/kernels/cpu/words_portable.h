@@ -7,7 +7,7 @@
 // kMaxDots, kMaxDots8: how many Dot4s and Dot8s a Partial may sum before Total; kMaxPairDots: Dot4s
 // of quads within Magnitude 127. kSumsBytes: a Partial8 is one vector and Dot8 takes any
 // quad; else it may want those. kCenters: CenterCodes takes 128 from codes. kFetchRows: rows from
-// which on attention gains by fetching two planes ahead by instructions.
+// which on attention gains on every CPU by fetching two planes ahead by instructions.
 
 namespace quantspec::cpu::QS_ISA {
 
