@@ -171,7 +171,7 @@ class AttendJob {
     const int64_t first = split * kSplitGroups;
     work.first = GroupOf(args_.kv.sealed, head_dim_, head, first);
     work.groups = std::min(kSplitGroups, args_.kv.sealed.groups - first);
-    work.fetch_planes = GainsByFetchingPlanes();
+    work.fetch_planes = ThisCpuFetches().planes;
     work.lanes = memory.lanes;
     work.state = state;
     kernels_.sealed(work);

@@ -36,6 +36,7 @@ MatMulArgs ArgsOf(const Product& product, int64_t rows, const std::byte* x) {
   args.y_stride = product.y.stride;
   args.bias = product.bias;
   args.accumulate = product.accumulate == Accumulate::kYes;
+  args.fetch_weights = ThisCpuFetches().weights;
   return args;
 }
 

@@ -48,16 +48,16 @@ CpuFeatures Detect() {
   return features;
 }
 
-// AMD's family 19h with AVX-512; Zen 3 has the family without it.
-bool IsZen4() {
-  unsigned a, b, c, d;
-  if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx) return false;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
+Fetches DetectFetches() {
+  unsigned a, b, c, d, vendor = 0;
+  if (!__get_cpuid(0, &a, &vendor, &c, &d) || !__get_cpuid(1, &a, &b, &c, &d)) return {};
   const unsigned family = (a >> 8 & 0xfu) + (a >> 20 & 0xffu);
-  return family == 0x19 && Detect().avx512;
+  // Zen 3 has the same family, without AVX-512.
+  const bool is_zen4 = vendor == signature_AMD_ebx && family == 0x19 && Detect().avx512;
+  return {!is_zen4, vendor == signature_INTEL_ebx};
 }
 #else
-bool IsZen4() { return false; }
+Fetches DetectFetches() { return {}; }
 #endif
 
 std::vector<const KernelTable*> DetectTables() {
@@ -79,9 +79,9 @@ std::span<const KernelTable* const> AvailableTables() {
   return tables;
 }
 
-bool GainsByFetchingPlanes() {
-  static const bool gains = !IsZen4();
-  return gains;
+const Fetches& ThisCpuFetches() {
+  static const Fetches fetches = DetectFetches();
+  return fetches;
 }
 
 const KernelTable& FindTable(std::string_view isa) {

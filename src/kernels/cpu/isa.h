@@ -24,8 +24,12 @@ const KernelTable& FindTable(std::string_view isa);
 // The best table, or the one that the environment variable QUANTSPEC_ISA names. Throws as above.
 const KernelTable& DefaultTable();
 
-// Whether attention of few rows over two planes gains by fetching them ahead by instructions: 10 to
-// 15 % on Zen 5 and Zen 3 (one token at 16k); Zen 4 with AVX-512 loses 18 %.
-bool GainsByFetchingPlanes();
+// What a CPU gains by fetching ahead by instructions where few rows wait for memory; others do
+// better alone there. Measured: docs/performance.md.
+struct Fetches {
+  bool planes = false;   // of a sealed cache, both: all but Zen 4
+  bool weights = false;  // Intel
+};
+const Fetches& ThisCpuFetches();
 
 }  // namespace quantspec::cpu

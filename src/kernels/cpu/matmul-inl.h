@@ -4,11 +4,13 @@
 namespace quantspec::cpu::QS_ISA {
 
 inline constexpr int kHalves = kBlock / Words::kLanes;  // vectors of outputs in a block
-// Tiles of more than half the most rows prefetch weights this far ahead: 15 to 25 % faster at 8
-// rows (the next block instead, shared by its tiles, gains less). Lower ones run at the speed of
-// memory and lose by it.
-inline constexpr int kWeightPrefetchBytes = 2048;
-constexpr bool Prefetches(int rows, int most_rows) { return 2 * rows > most_rows + 1; }
+// How many bytes ahead of their use a tile of R rows fetches weights; 0: it leaves that to the
+// hardware. Tiles of more than half the most rows gain 15 to 25 % on every CPU (the next block
+// instead, shared by its tiles, gains less); lower ones only on some.
+template <int R>
+QS_INLINE int64_t FetchAhead(const MatMulArgs& args, int most_rows) {
+  return args.fetch_weights ? 4096 : 2 * R > most_rows + 1 ? 2048 : 0;
+}
 // Prepared rows that stay in L2 while the weights stream by.
 inline constexpr int64_t kRowChunkBytes = 384 * 1024;
 
@@ -103,8 +105,8 @@ QS_INLINE void DotRows(const typename Bits::Codes* codes, const QuantRecord* x, 
 
 // Adds inputs 8 v .. 31 of all rows.
 template <typename Bits, int R, int v = 0>
-QS_INLINE void DotVectors(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
-                          typename Bits::Partial (*partial)[kHalves]) {
+QS_INLINE void DotVectors(const std::byte* upper, const std::byte* lower, int64_t ahead,
+                          const QuantRecord* x, typename Bits::Partial (*partial)[kHalves]) {
   Words::Raw u[kHalves], l[kHalves];
   typename Bits::Codes codes[kHalves];
 #pragma GCC unroll 4
@@ -113,15 +115,15 @@ QS_INLINE void DotVectors(const std::byte* upper, const std::byte* lower, const 
     l[h] = Bits::kLower ? Words::LoadRaw(lower + 64 * v + h * 4 * Words::kLanes) : u[h];
     codes[h] = Bits::Low(u[h], l[h]);
   }
-  if constexpr (Prefetches(R, kQuantizedRows)) {
-    Words::Prefetch(upper + 64 * v + kWeightPrefetchBytes);
-    if (Bits::kLower) Words::Prefetch(lower + 64 * v + kWeightPrefetchBytes);
+  if (ahead != 0) {
+    Words::Prefetch(upper + 64 * v + ahead);
+    if (Bits::kLower) Words::Prefetch(lower + 64 * v + ahead);
   }
   DotRows<Bits, R>(codes, x, 8 * v, partial);
 #pragma GCC unroll 4
   for (int h = 0; h < kHalves; ++h) codes[h] = Bits::High(u[h], l[h]);
   DotRows<Bits, R>(codes, x, 8 * v + 4, partial);
-  if constexpr (v < 3) DotVectors<Bits, R, v + 1>(upper, lower, x, partial);
+  if constexpr (v < 3) DotVectors<Bits, R, v + 1>(upper, lower, ahead, x, partial);
 }
 
 template <typename Bits, int R, int r = 0>
@@ -139,11 +141,11 @@ QS_INLINE void TotalRows(const typename Bits::Partial (*partial)[kHalves], I (*d
 }
 
 template <typename Bits, int R>
-QS_INLINE void Dot32(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
-                     I (*dots)[kHalves]) {
+QS_INLINE void Dot32(const std::byte* upper, const std::byte* lower, int64_t ahead,
+                     const QuantRecord* x, I (*dots)[kHalves]) {
   typename Bits::Partial partial[R][kHalves];
   ClearPartials<Bits, R>(partial);
-  DotVectors<Bits, R>(upper, lower, x, partial);
+  DotVectors<Bits, R>(upper, lower, ahead, x, partial);
   TotalRows<Bits, R>(partial, dots);
 }
 
@@ -163,9 +165,9 @@ struct OnePlane {
   static QS_INLINE F Scale(F s) { return s; }
   static QS_INLINE const float* Center(const QuantRecord* x) { return &x->center4; }
   template <int R>
-  static QS_INLINE void Dots(const std::byte* upper, const std::byte*, const QuantRecord* x,
-                             I (*dots)[kHalves]) {
-    Dot32<FourBits, R>(upper, upper, x, dots);
+  static QS_INLINE void Dots(const std::byte* upper, const std::byte*, int64_t ahead,
+                             const QuantRecord* x, I (*dots)[kHalves]) {
+    Dot32<FourBits, R>(upper, upper, ahead, x, dots);
   }
 };
 struct TwoPlanes {
@@ -173,21 +175,21 @@ struct TwoPlanes {
   static QS_INLINE F Scale(F s) { return Words::Mul(s, Words::Set(1.0f / 16)); }
   static QS_INLINE const float* Center(const QuantRecord* x) { return &x->center8; }
   template <int R>
-  static QS_INLINE void Dots(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
-                             I (*dots)[kHalves]) {
+  static QS_INLINE void Dots(const std::byte* upper, const std::byte* lower, int64_t ahead,
+                             const QuantRecord* x, I (*dots)[kHalves]) {
     I lower_dots[R][kHalves];
-    Dot32<FourBits, R>(lower, lower, x, lower_dots);
+    Dot32<FourBits, R>(lower, lower, ahead, x, lower_dots);
     ForgetLoads();
-    Dot32<FourBits, R>(upper, upper, x, dots);
+    Dot32<FourBits, R>(upper, upper, ahead, x, dots);
     JoinPlanes<R>(lower_dots, dots);
   }
 };
 // The same on whole bytes.
 struct JoinedPlanes : TwoPlanes {
   template <int R>
-  static QS_INLINE void Dots(const std::byte* upper, const std::byte* lower, const QuantRecord* x,
-                             I (*dots)[kHalves]) {
-    Dot32<EightBits, R>(upper, lower, x, dots);
+  static QS_INLINE void Dots(const std::byte* upper, const std::byte* lower, int64_t ahead,
+                             const QuantRecord* x, I (*dots)[kHalves]) {
+    Dot32<EightBits, R>(upper, lower, ahead, x, dots);
   }
 };
 
@@ -237,6 +239,7 @@ inline void QuantizedTile(const MatMulArgs& args, int64_t block, const QuantReco
   const int64_t groups = args.inputs / args.group;
   const std::byte* upper = args.upper + block * UpperBlockBytes(args.inputs, args.group);
   const std::byte* lower = P::kLower ? args.lower + block * LowerBlockBytes(args.inputs) : upper;
+  const int64_t ahead = FetchAhead<R>(args, kQuantizedRows);
   F sum[R][kHalves];
   ClearSums<R>(sum);
   for (int64_t g = 0; g < groups; ++g) {
@@ -245,7 +248,7 @@ inline void QuantizedTile(const MatMulArgs& args, int64_t block, const QuantReco
     if constexpr (kWideGroups) ClearSums<R>(wide);
     for (int64_t s = 0; s < subgroups; ++s) {
       I dots[R][kHalves];
-      P::template Dots<R>(upper, lower, x, dots);
+      P::template Dots<R>(upper, lower, ahead, x, dots);
       F scale[kHalves], zero[kHalves];
       LoadScales<P>(scales, scale, zero);
       AddRows<P, R, kWideGroups>(dots, scale, zero, x, sum, wide);

@@ -44,6 +44,7 @@ template <typename Weights, int R>
 inline void DenseTile(const MatMulArgs& args, int64_t block, const float* x, int64_t row) {
   const int64_t pairs = (args.inputs + 1) / 2;
   const std::byte* weights = args.upper + block * pairs * Weights::kPairBytes;
+  const int64_t ahead = FetchAhead<R>(args, kDenseRows);
   F even_sum[R][kHalves];
   F odd_sum[R][kHalves];
   ClearSums<R>(even_sum);
@@ -57,7 +58,7 @@ inline void DenseTile(const MatMulArgs& args, int64_t block, const float* x, int
 #pragma GCC unroll 4
     for (int h = 0; h < kHalves; ++h) inputs[h] = Weights::Odd(weights, h);
     AddInput<R>(inputs, x + R, odd_sum);
-    if constexpr (Prefetches(R, kDenseRows)) Words::Prefetch(weights + kWeightPrefetchBytes);
+    if (ahead != 0) Words::Prefetch(weights + ahead);
     weights += Weights::kPairBytes;
     x += 2 * R;
   }

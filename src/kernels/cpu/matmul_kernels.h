@@ -84,6 +84,7 @@ struct MatMulArgs {
   int64_t y_stride = 0;
   const float* bias = nullptr;
   bool accumulate = false;
+  bool fetch_weights = false;  // ahead by instructions, for any number of rows
 };
 
 struct MatMulKernels {

@@ -50,6 +50,7 @@ inline void PairTile(const MatMulArgs& args, int64_t block, const Pair* x, int64
   constexpr int kChains = 2;
   const int64_t pairs = CeilDiv(args.inputs, 2);
   const std::byte* weights = args.upper + block * pairs * Bf16Weights::kPairBytes;
+  const int64_t ahead = FetchAhead<R>(args, kDenseRows);
   F sum[kChains][R][kHalves];
 #pragma GCC unroll 4
   for (int c = 0; c < kChains; ++c) ClearSums<R>(sum[c]);
@@ -57,9 +58,7 @@ inline void PairTile(const MatMulArgs& args, int64_t block, const Pair* x, int64
   for (; k + kChains <= pairs; k += kChains) {
 #pragma GCC unroll 4
     for (int c = 0; c < kChains; ++c) {
-      if constexpr (Prefetches(R, kDenseRows)) {
-        Words::Prefetch(weights + (k + c) * Bf16Weights::kPairBytes + kWeightPrefetchBytes);
-      }
+      if (ahead != 0) Words::Prefetch(weights + (k + c) * Bf16Weights::kPairBytes + ahead);
       AddPair<R>(weights, x, k + c, sum[c]);
     }
   }
