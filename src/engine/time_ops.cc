@@ -117,7 +117,7 @@ class OpTimer {
     TimeLinear("ffn_gate_up", {"blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"});
     TimeLinear("ffn_down", {"blk.0.ffn_down.weight"});
     TimeLinear("head", {plan_.Find("output.weight") ? "output.weight" : "token_embd.weight"},
-               InputPlanes::kTwo);
+               Inputs::kTwoPlanes);
     for (const int depth : depths) {
       if (depth > 0) TimeAttend(depth);
     }
@@ -159,7 +159,7 @@ class OpTimer {
 
   // The products that share an input, as the forward pass calls them, for both readers.
   void TimeLinear(const std::string& name, const std::vector<const char*>& tensors,
-                  InputPlanes input_planes = InputPlanes::kOne) {
+                  Inputs input_planes = Inputs::kOnePlane) {
     std::vector<WeightSpec> target, draft;
     std::vector<Planes> draft_planes;
     for (const char* tensor : tensors) {
@@ -175,7 +175,7 @@ class OpTimer {
   }
 
   void TimeProducts(const std::string& op, const std::vector<WeightSpec>& specs,
-                    const std::vector<Planes>& planes, InputPlanes input_planes) {
+                    const std::vector<Planes>& planes, Inputs input_planes) {
     uint64_t bytes = 0, stored = 0;
     double products_of_row = 0;
     const char* peak = kPeakInt4;
@@ -191,7 +191,7 @@ class OpTimer {
       }
       products_of_row += static_cast<double>(specs[i].outputs) *
                          static_cast<double>(specs[i].inputs) *
-                         (input_planes == InputPlanes::kTwo && !is_dense ? 2 : 1);
+                         (input_planes == Inputs::kTwoPlanes && !is_dense ? 2 : 1);
     }
     const auto copies = static_cast<size_t>(kColdBytes / stored + 1);
     std::vector<ColdWeights> weights;

@@ -87,7 +87,7 @@ void Backend::PackDense(ConstRows rows, int64_t first_output, const PackedWeight
   DoPackDense(rows, first_output, weight);
 }
 
-void Backend::MatMul(ConstRows x, std::span<const Product> products, InputPlanes planes) {
+void Backend::MatMul(ConstRows x, std::span<const Product> products, Inputs inputs) {
   CheckView(x, x.rows, x.columns);
   for (const Product& product : products) {
     QS_CHECK(product.weight != nullptr);
@@ -99,7 +99,7 @@ void Backend::MatMul(ConstRows x, std::span<const Product> products, InputPlanes
       QS_CHECK(product.weight->lower != nullptr);
     }
   }
-  if (x.rows > 0 && !products.empty()) DoMatMul(x, products, planes);
+  if (x.rows > 0 && !products.empty()) DoMatMul(x, products, inputs);
 }
 
 void Backend::StoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,

@@ -55,9 +55,10 @@ inline constexpr int64_t kPackRows = 16;
 
 // How quantised weights see their inputs: as int8 codes in groups of 32; or as two planes of them,
 // the second for what the first leaves, about 15 bits. Costs as much as twice the rows, which is
-// little where few rows wait for memory. kF32 weights see floats, kBf16 ones floats or, where the
-// hardware is faster so, bf16.
-enum class InputPlanes : uint8_t { kOne, kTwo };
+// little where few rows wait for memory. kHalf is for prompts: where the hardware multiplies tiles
+// of bf16, inputs and weights are rounded to that, which is faster for many rows; elsewhere it is
+// kOnePlane. kF32 weights see floats, kBf16 ones floats or, where the hardware is faster so, bf16.
+enum class Inputs : uint8_t { kOnePlane, kTwoPlanes, kHalf };
 
 // One product of a MatMul: y = x * weight^T (+ bias) or y += ... for residual sums.
 enum class Accumulate : uint8_t { kNo, kYes };
@@ -177,7 +178,7 @@ struct ScratchLimits {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string_view isa() const = 0;  // "avx512", "avx2", "portable", "reference"
+  virtual std::string_view isa() const = 0;  // "amx", "avx512", "avx2", "portable", "reference"
 
   // Bytes that Reserve will take for these limits; exact.
   virtual size_t ScratchBytes(const ScratchLimits& limits) const = 0;
@@ -191,9 +192,9 @@ class Backend {
   void PackQuantized(const HqRows& rows, int64_t first_output, const PackedWeight& weight) const;
   // The same for kF32 and kBf16, from float rows [rows, inputs].
   void PackDense(ConstRows rows, int64_t first_output, const PackedWeight& weight) const;
-  // All products share x [rows, inputs]; kF32 and kBf16 weights are not mixed. Two planes: at most ScratchLimits::fine_rows rows.
-  void MatMul(ConstRows x, std::span<const Product> products,
-              InputPlanes planes = InputPlanes::kOne);
+  // All products share x [rows, inputs]; kF32 and kBf16 weights are not mixed. Two planes: at most
+  // ScratchLimits::fine_rows rows.
+  void MatMul(ConstRows x, std::span<const Product> products, Inputs inputs = Inputs::kOnePlane);
 
   // ---- cache
   // Bytes of keys (and again of values) of a dense segment; a multiple of 64.
@@ -235,8 +236,7 @@ class Backend {
                                const PackedWeight& weight) const noexcept = 0;
   virtual void DoPackDense(ConstRows rows, int64_t first_output,
                            const PackedWeight& weight) const noexcept = 0;
-  virtual void DoMatMul(ConstRows x, std::span<const Product> products,
-                        InputPlanes planes) noexcept = 0;
+  virtual void DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept = 0;
   virtual void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                          int64_t first_row) noexcept = 0;
   virtual void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,

@@ -109,6 +109,7 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
   // Float weights are for reference: nothing is rounded there that need not be.
   if (model.head().target.spec.format == WeightFormat::kF32) {
     prompt_products_ = AttendProducts::kFloat;
+    prompt_inputs_ = Inputs::kOnePlane;
   }
   backend_->Reserve(BackendLimits(config, limits));
 }
@@ -176,11 +177,15 @@ bool Transformer::PromptLayer(int index, KvCache& cache, Rows x,
 }
 
 void Transformer::Layer(int index, Reader reader, Rows x, std::span<const Slice> slices) {
-  Attention(index, reader, x, slices);
-  FeedForward(index, reader, x);
+  // Slices of a prompt come alone.
+  const bool is_prompt = slices.front().prompt != nullptr;
+  const Inputs inputs = is_prompt ? prompt_inputs_ : Inputs::kOnePlane;
+  Attention(index, reader, inputs, x, slices);
+  FeedForward(index, reader, inputs, x);
 }
 
-void Transformer::Attention(int index, Reader reader, Rows x, std::span<const Slice> slices) {
+void Transformer::Attention(int index, Reader reader, Inputs inputs, Rows x,
+                            std::span<const Slice> slices) {
   const ModelConfig& config = model_.config();
   const ModelInfo& info = config.info;
   const LayerWeights& layer = model_.layer(index);
@@ -189,7 +194,7 @@ void Transformer::Attention(int index, Reader reader, Rows x, std::span<const Sl
   backend_->RmsNorm(x, layer.attn_norm, config.epsilon, normed);
   const Product products[] = {MakeProduct(layer.q, reader, q), MakeProduct(layer.k, reader, k),
                               MakeProduct(layer.v, reader, v)};
-  backend_->MatMul(normed, products);
+  backend_->MatMul(normed, products, inputs);
   if (config.has_qk_norm) {
     const Rows q_by_head(q.data, q.rows * info.q_heads, info.head_dim);
     const Rows k_by_head(k.data, k.rows * info.kv_heads, info.head_dim);
@@ -230,20 +235,20 @@ void Transformer::Attention(int index, Reader reader, Rows x, std::span<const Sl
     backend_->Attend(args);
   }
   const Product output = MakeProduct(layer.o, reader, x, Accumulate::kYes);
-  backend_->MatMul(attended, {&output, 1});
+  backend_->MatMul(attended, {&output, 1}, inputs);
 }
 
-void Transformer::FeedForward(int index, Reader reader, Rows x) {
+void Transformer::FeedForward(int index, Reader reader, Inputs inputs, Rows x) {
   const LayerWeights& layer = model_.layer(index);
   const Rows normed = normed_.Rows(0, x.rows), gate = gate_.Rows(0, x.rows),
              up = up_.Rows(0, x.rows);
   backend_->RmsNorm(x, layer.ffn_norm, model_.config().epsilon, normed);
   const Product products[] = {MakeProduct(layer.gate, reader, gate),
                               MakeProduct(layer.up, reader, up)};
-  backend_->MatMul(normed, products);
+  backend_->MatMul(normed, products, inputs);
   backend_->GatedActivation(gate, up, gate);
   const Product down = MakeProduct(layer.down, reader, x, Accumulate::kYes);
-  backend_->MatMul(gate, {&down, 1});
+  backend_->MatMul(gate, {&down, 1}, inputs);
 }
 
 ConstRows Transformer::Logits(Reader reader, Rows x) {
@@ -252,7 +257,7 @@ ConstRows Transformer::Logits(Reader reader, Rows x) {
   const Product head = MakeProduct(model_.head(), reader, logits);
   // The head's rounding reaches the logits undamped, and few rows wait for its bytes anyway:
   // docs/decisions/0003-activations-in-8-bits.md.
-  backend_->MatMul(normed, {&head, 1}, InputPlanes::kTwo);
+  backend_->MatMul(normed, {&head, 1}, Inputs::kTwoPlanes);
   return logits;
 }
 

@@ -63,8 +63,8 @@ class Transformer {
   };
   // Runs x [rows, hidden] through one layer in place. Positions are in positions_.
   void Layer(int index, Reader reader, Rows x, std::span<const Slice> slices);
-  void Attention(int index, Reader reader, Rows x, std::span<const Slice> slices);
-  void FeedForward(int index, Reader reader, Rows x);
+  void Attention(int index, Reader reader, Inputs inputs, Rows x, std::span<const Slice> slices);
+  void FeedForward(int index, Reader reader, Inputs inputs, Rows x);
   void SetPositions(int first_row, int rows, int first_position);
   ConstRows Logits(Reader reader, Rows x);
   bool PromptLayer(int index, KvCache& cache, Rows x, const std::function<bool(double)>& progress);
@@ -79,6 +79,7 @@ class Transformer {
   Rows logits_;  // [step_rows, vocab]
   float* rope_table_ = nullptr;
   AttendProducts prompt_products_ = AttendProducts::kHalf;
+  Inputs prompt_inputs_ = Inputs::kHalf;
   std::vector<int32_t> positions_;
   std::vector<Slice> slices_;
 };

@@ -96,7 +96,7 @@ struct OwnedWeight {
 };
 
 void MeasureMatMul(Backend& backend, const std::string& name, const PackedWeight& weight,
-                   Planes planes, InputPlanes input_planes = InputPlanes::kOne) {
+                   Planes planes, Inputs input_planes = Inputs::kOnePlane) {
   for (const int64_t rows : {1, 4}) {
     Matrix x(rows, kInputs, 2), y(rows, kOutputs, 3);
     const Product product{&weight, planes, nullptr, y.view(), Accumulate::kNo};
@@ -113,7 +113,7 @@ void MeasureWeights(std::string_view isa) {
   MeasureMatMul(*backend, "hq4_g32", hq4.weight, Planes::kUpper);
   MeasureMatMul(*backend, "hq8_g32", hq8.weight, Planes::kBoth);
   MeasureMatMul(*backend, "hq8_g32_upper", hq8.weight, Planes::kUpper);
-  MeasureMatMul(*backend, "hq8_g32_fine_inputs", hq8.weight, Planes::kBoth, InputPlanes::kTwo);
+  MeasureMatMul(*backend, "hq8_g32_fine_inputs", hq8.weight, Planes::kBoth, Inputs::kTwoPlanes);
   MeasureMatMul(*backend, "bf16", bf16.weight, Planes::kBoth);
 }
 

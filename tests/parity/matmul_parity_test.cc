@@ -42,7 +42,7 @@ class MatMulParity : public Parity {
   }
 
   void Check(const WeightSpec& spec, Planes planes, int64_t rows, Accumulate accumulate,
-             InputPlanes input_planes = InputPlanes::kOne, bool alike = false) {
+             Inputs input_planes = Inputs::kOnePlane, bool alike = false) {
     Random random(static_cast<uint64_t>(spec.inputs * 100 + rows));
     std::vector<float> values = random.Normals(spec.outputs * spec.inputs, 0.5f);
     std::vector<float> x = random.Normals(rows * spec.inputs);
@@ -62,7 +62,7 @@ class MatMulParity : public Parity {
     const auto inputs = static_cast<double>(spec.inputs);
     // Magnitudes of normal x (mean 0.8) and weights (0.4), and of what is added.
     Tolerance tolerance = DotTolerance(inputs, 0.8 * 0.4 * inputs + 4.0);
-    if (spec.format == WeightFormat::kBf16) {
+    if (spec.format == WeightFormat::kBf16 || input_planes == Inputs::kHalf) {
       tolerance = tolerance + HalfDotTolerance(inputs, 0.5);
     }
     if (spec.group > 0) {
@@ -71,7 +71,7 @@ class MatMulParity : public Parity {
       // Alike, inputs may be rounded to half of that the first time (Words::Magnitude), and every
       // weight is 1 away from the middle, where CodeDotTolerance takes 16 / 6 steps.
       const int first_levels = alike ? 64 : 127;
-      const double levels = input_planes == InputPlanes::kOne ? 127 : first_levels * 254;
+      const double levels = input_planes != Inputs::kTwoPlanes ? 127 : first_levels * 254;
       const double step = alike ? 6.0 / 16 : 7.0 * 0.5 / 15;
       tolerance = tolerance + CodeDotTolerance(inputs, Largest(x), levels, step);
     }
@@ -86,6 +86,9 @@ class MatMulParity : public Parity {
 TEST_P(MatMulParity, DenseFormats) {
   for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
     for (int64_t rows = 1; rows <= 17; ++rows) Check({format, 33, 96}, Planes::kBoth, rows, {});
+    for (const int64_t rows : {1, 16, 17, 33, 100}) {
+      Check({format, 49, 1090}, Planes::kBoth, rows, Accumulate::kYes, Inputs::kHalf);
+    }
     for (const int64_t inputs : {1, 7, 16, 31, 65, 577}) {
       Check({format, 17, inputs}, Planes::kBoth, 3, Accumulate::kYes);
     }
@@ -101,7 +104,10 @@ TEST_P(MatMulParity, QuantisedFormats) {
           Check({format, 33, 256, group}, planes, rows, Accumulate::kNo);
         }
         for (int64_t rows = 1; rows <= 17; ++rows) {
-          Check({format, 33, 256, group}, planes, rows, Accumulate::kNo, InputPlanes::kTwo);
+          Check({format, 33, 256, group}, planes, rows, Accumulate::kNo, Inputs::kTwoPlanes);
+        }
+        for (const int64_t rows : {1, 16, 17, 33, 100}) {
+          Check({format, 49, 1152, group}, planes, rows, Accumulate::kYes, Inputs::kHalf);
         }
         Check({format, 1, group, group}, planes, 2, Accumulate::kYes);
         Check({format, 577, 5 * group, group}, planes, 40, Accumulate::kYes);
@@ -112,7 +118,7 @@ TEST_P(MatMulParity, QuantisedFormats) {
 
 // The largest codes meet the largest inputs, two and two: what 16 bits hardly hold.
 TEST_P(MatMulParity, NeighboursAlike) {
-  for (const InputPlanes planes : {InputPlanes::kOne, InputPlanes::kTwo}) {
+  for (const Inputs planes : {Inputs::kOnePlane, Inputs::kTwoPlanes}) {
     for (const int64_t rows : {1, 3}) {
       Check({WeightFormat::kHq8, 33, 256, 32}, Planes::kBoth, rows, Accumulate::kNo, planes, true);
     }

@@ -57,7 +57,7 @@ struct ThreadMemory {
   int32_t* visible;  // [rows]
 
   static int64_t Floats(int64_t rows, int head_dim) {
-    return 2 * rows * head_dim + 48 * rows + 2 * kDenseTile * head_dim +
+    return rows * head_dim + QueryFloats(rows, head_dim) + 48 * rows + 2 * kDenseTile * head_dim +
            2 * StateFloats(rows, head_dim) + RoundUp(rows, 16);
   }
   ThreadMemory(float* memory, int64_t most_rows, int head_dim) {
@@ -67,7 +67,7 @@ struct ThreadMemory {
       return taken;
     };
     rows = take(most_rows * head_dim);
-    tiles = take(most_rows * head_dim);
+    tiles = take(QueryFloats(most_rows, head_dim));
     converted = take(2 * kDenseTile * head_dim);
     lanes = take(most_rows * 48);
     part = take(StateFloats(most_rows, head_dim));

@@ -36,6 +36,12 @@ inline SoftmaxState StateAt(float* memory, int64_t rows) {
 // Below every score, and finite, so that differences of maxima are never NaN.
 inline constexpr float kNoScore = -1e30f;
 
+// Floats of packed queries: rows of floats, or whole tiles of 16 rows and 32 channels as bf16.
+inline int64_t QueryFloats(int64_t rows, int head_dim) {
+  const int64_t halves = RoundUp(rows, 16) * RoundUp(head_dim, 32) / 2;
+  return rows * head_dim > halves ? rows * head_dim : halves;
+}
+
 // Tokens of a dense tile: the scores that one update of a state covers.
 inline constexpr int kDenseTile = 64;
 

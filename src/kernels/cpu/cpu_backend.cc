@@ -40,20 +40,29 @@ MatMulArgs ArgsOf(const Product& product, int64_t rows, const std::byte* x) {
   return args;
 }
 
+// Records of a row of quantised inputs.
+int PlanesOf(Inputs inputs) { return inputs == Inputs::kTwoPlanes ? 2 : 1; }
+
 int64_t MostQuantizedRows(const ScratchLimits& limits) {
   return std::max(limits.rows, 2 * limits.fine_rows);
 }
 
 }  // namespace
 
+size_t CpuBackend::DenseRowsBytes(const ScratchLimits& limits) const {
+  const size_t floats = InterleavedBytes(limits.rows, limits.inputs);
+  return table_.matmul.halves == nullptr ? floats
+                                         : std::max(floats, HalfBytes(limits.rows, limits.inputs));
+}
+
 size_t CpuBackend::ScratchBytes(const ScratchLimits& limits) const {
   return Align(QuantizedBytes(MostQuantizedRows(limits), limits.inputs)) +
-         Align(InterleavedBytes(limits.rows, limits.inputs)) + Align(AttentionScratchBytes(limits));
+         Align(DenseRowsBytes(limits)) + Align(AttentionScratchBytes(limits));
 }
 
 void CpuBackend::Reserve(const ScratchLimits& limits) {
   quantized_bytes_ = Align(QuantizedBytes(MostQuantizedRows(limits), limits.inputs));
-  interleaved_bytes_ = Align(InterleavedBytes(limits.rows, limits.inputs));
+  interleaved_bytes_ = Align(DenseRowsBytes(limits));
   limits_ = limits;
   scratch_ = Buffer(ScratchBytes(limits));
   quantized_ = scratch_.data();
@@ -83,10 +92,8 @@ void CpuBackend::PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& pre
   pool_.ForTasks(tiles, 0, [&](int, int64_t begin, int64_t end) { prepare(begin, end); });
 }
 
-void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
-                          InputPlanes input_planes) noexcept {
+void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept {
   if (x.rows == 0) return;
-  const int planes = input_planes == InputPlanes::kTwo ? 2 : 1;
   bool any_quantized = false;
   bool any_f32 = false, any_bf16 = false;
   int64_t blocks = 0;
@@ -98,13 +105,22 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
     blocks += CeilDiv(spec.outputs, kBlock);
   }
   const MatMulKernels& kernels = table_.matmul;
-  if (any_quantized) {
+  if (any_f32 || kernels.halves == nullptr) {
+    if (inputs == Inputs::kHalf) inputs = Inputs::kOnePlane;
+  }
+  if (inputs == Inputs::kHalf) {
+    QS_CHECK(HalfBytes(x.rows, x.columns) <= interleaved_bytes_);
+    PrepareTiles(x, kHalfRows, [&](int64_t first, int64_t last) {
+      kernels.pack_halves(x, first, last, interleaved_);
+    });
+  } else if (any_quantized) {
+    const int planes = PlanesOf(inputs);
     QS_CHECK(QuantizedBytes(planes * x.rows, x.columns) <= quantized_bytes_);
     PrepareTiles(x, kernels.quantized_rows / planes, [&](int64_t first, int64_t last) {
       kernels.quantize(x, planes, first, last, quantized_);
     });
   }
-  if (any_f32 || any_bf16) {
+  if (inputs != Inputs::kHalf && (any_f32 || any_bf16)) {
     QS_CHECK(InterleavedBytes(x.rows, x.columns) <= interleaved_bytes_ && any_f32 != any_bf16);
     const auto interleave =
         any_bf16 && kernels.dense_pairs != nullptr ? kernels.interleave_pairs : kernels.interleave;
@@ -112,31 +128,34 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
                  [&](int64_t first, int64_t last) { interleave(x, first, last, interleaved_); });
   }
   pool_.ForTasks(blocks, 0, [&](int, int64_t begin, int64_t end) {
-    MultiplyBlocks(x.rows, planes, products, begin, end);
+    MultiplyBlocks(x.rows, inputs, products, begin, end);
   });
 }
 
-void CpuBackend::MultiplyBlocks(int64_t rows, int planes, std::span<const Product> products,
+void CpuBackend::MultiplyBlocks(int64_t rows, Inputs inputs, std::span<const Product> products,
                                 int64_t begin, int64_t end) const {
   for (const Product& product : products) {
     const int64_t count = CeilDiv(product.weight->spec.outputs, kBlock);
     const int64_t last = std::min(end, count);
-    if (begin < last) {
-      if (IsQuantized(product.weight->spec.format)) {
-        MatMulArgs args = ArgsOf(product, rows, quantized_);
-        args.x_planes = planes;
-        table_.matmul.quantized(args, begin, last);
-      } else {
-        const bool in_pairs = product.weight->spec.format == WeightFormat::kBf16 &&
-                              table_.matmul.dense_pairs != nullptr;
-        (in_pairs ? table_.matmul.dense_pairs : table_.matmul.dense)(
-            ArgsOf(product, rows, interleaved_), begin, last);
-      }
-    }
+    if (begin < last) MultiplyBlocks(product, rows, inputs, begin, last);
     begin = std::max<int64_t>(begin - count, 0);
     end -= count;
     if (end <= 0) return;
   }
+}
+
+void CpuBackend::MultiplyBlocks(const Product& product, int64_t rows, Inputs inputs, int64_t begin,
+                                int64_t end) const {
+  const MatMulKernels& kernels = table_.matmul;
+  const WeightFormat format = product.weight->spec.format;
+  const bool in_codes = IsQuantized(format) && inputs != Inputs::kHalf;
+  MatMulArgs args = ArgsOf(product, rows, in_codes ? quantized_ : interleaved_);
+  args.x_planes = PlanesOf(inputs);
+  const bool in_pairs = format == WeightFormat::kBf16 && kernels.dense_pairs != nullptr;
+  (inputs == Inputs::kHalf ? kernels.halves
+   : in_codes              ? kernels.quantized
+   : in_pairs              ? kernels.dense_pairs
+                           : kernels.dense)(args, begin, end);
 }
 
 template <typename Each>

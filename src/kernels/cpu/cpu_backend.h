@@ -43,8 +43,7 @@ class CpuBackend final : public Backend {
                        const PackedWeight& weight) const noexcept override;
   void DoPackDense(ConstRows rows, int64_t first_output,
                    const PackedWeight& weight) const noexcept override;
-  void DoMatMul(ConstRows x, std::span<const Product> products,
-                InputPlanes planes) noexcept override;
+  void DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept override;
   void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                  int64_t first_row) noexcept override;
   void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row, int64_t rows,
@@ -62,7 +61,8 @@ class CpuBackend final : public Backend {
   void DoRope(const RopeArgs& args) noexcept override;
   void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept override;
 
-  // Attention's share of the scratch memory; kv_backend.cc.
+  size_t DenseRowsBytes(const ScratchLimits& limits) const;  // of `interleaved_`
+  // Attention's share of the scratch memory; attention_backend.cc.
   size_t AttentionScratchBytes(const ScratchLimits& limits) const;
 
   // Calls each(unit) for all units: here if the work is small, else on the pool.
@@ -74,7 +74,10 @@ class CpuBackend final : public Backend {
   template <typename Each>
   void ForRows(int64_t rows, int64_t columns, const Each& each);
   // Output blocks [begin, end), counted through all products.
-  void MultiplyBlocks(int64_t rows, int planes, std::span<const Product> products, int64_t begin,
+  void MultiplyBlocks(int64_t rows, Inputs inputs, std::span<const Product> products, int64_t begin,
+                      int64_t end) const;
+  // One product over rows that are prepared.
+  void MultiplyBlocks(const Product& product, int64_t rows, Inputs inputs, int64_t begin,
                       int64_t end) const;
   template <typename Prepare>
   void PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& prepare);
@@ -84,7 +87,7 @@ class CpuBackend final : public Backend {
   ScratchLimits limits_;
   Buffer scratch_;
   std::byte* quantized_ = nullptr;          // rows of a MatMul, for quantised weights
-  std::byte* interleaved_ = nullptr;        // the same, for dense weights
+  std::byte* interleaved_ = nullptr;        // the same, for dense weights, or as halves
   std::byte* attention_scratch_ = nullptr;  // AttentionScratchBytes
   size_t quantized_bytes_ = 0;
   size_t interleaved_bytes_ = 0;

@@ -10,6 +10,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace quantspec::cpu {
@@ -21,9 +25,21 @@ struct CpuFeatures {
   bool avx_vnni = false;
   bool avx512 = false;  // F, BW, DQ, VL, VNNI
   bool avx512_bf16 = false;
+  bool amx = false;  // tiles of bf16, on top of the others
 };
 
 bool Bit(unsigned word, int bit) { return (word >> bit & 1u) != 0; }
+
+// Linux gives a process tiles only after it asked for them, once and for all its threads.
+bool AsksForTiles() {
+#if defined(__linux__)
+  constexpr long kAskForState = 0x1023;  // ARCH_REQ_XCOMP_PERM of <asm/prctl.h>, newer than some
+  constexpr long kTileState = 18;
+  return syscall(SYS_arch_prctl, kAskForState, kTileState) == 0;
+#else
+  return false;
+#endif
+}
 
 // By hand because clang 14's __builtin_cpu_supports knows neither f16c nor avxvnni.
 CpuFeatures Detect() {
@@ -38,6 +54,7 @@ CpuFeatures Detect() {
   const bool ymm = (state_low & 0x06u) == 0x06u;
   const bool zmm = (state_low & 0xE6u) == 0xE6u;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
+  const unsigned amx_bits = d;
   features.avx2 = ymm && fma_f16c && Bit(b, 5);
   features.avx512 =
       features.avx2 && zmm && Bit(b, 16) && Bit(b, 17) && Bit(b, 30) && Bit(b, 31) && Bit(c, 11);
@@ -45,6 +62,8 @@ CpuFeatures Detect() {
     features.avx_vnni = features.avx2 && Bit(a, 4);
     features.avx512_bf16 = features.avx512 && Bit(a, 5);
   }
+  const bool tiles = (state_low & 0x60000u) == 0x60000u && Bit(amx_bits, 22) && Bit(amx_bits, 24);
+  features.amx = features.avx512_bf16 && tiles && AsksForTiles();
   return features;
 }
 
@@ -64,6 +83,7 @@ std::vector<const KernelTable*> DetectTables() {
   std::vector<const KernelTable*> tables;
 #if defined(__x86_64__)
   const CpuFeatures features = Detect();
+  if (features.amx) tables.push_back(&AmxTable());
   if (features.avx512) tables.push_back(&Avx512Table(features.avx512_bf16));
   if (features.avx_vnni) tables.push_back(&AvxVnniTable());
   if (features.avx2) tables.push_back(&Avx2Table());

@@ -9,6 +9,7 @@
 namespace quantspec::cpu {
 
 #if defined(__x86_64__)
+const KernelTable& AmxTable();                  // the next with BF16, and AMX with BF16
 const KernelTable& Avx512Table(bool has_bf16);  // AVX-512 F, BW, DQ, VL, VNNI
 const KernelTable& AvxVnniTable();              // AVX2, FMA, F16C and VNNI on 256 bits
 const KernelTable& Avx2Table();                 // AVX2, FMA, F16C

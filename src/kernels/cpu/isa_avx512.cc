@@ -1,5 +1,5 @@
-// Kernels for AVX-512 with VNNI (Zen 4, Ice Lake and later), and with BF16 on top (Zen 4, Cooper
-// Lake, Sapphire Rapids and later).
+// Kernels for AVX-512 with VNNI (Zen 4, Ice Lake and later), with BF16 on top (Zen 4, Cooper Lake,
+// Sapphire Rapids and later), and with AMX on top of that (Sapphire Rapids and later).
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_headers.h"
 
@@ -20,6 +20,15 @@ QS_TARGET_BEGIN("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f
 // clang-format on
 QS_TARGET_END
 
+QS_TARGET_BEGIN(
+    "amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
+// clang-format off
+#include "kernels/cpu/words_amx.h"
+#include "kernels/cpu/matmul_tiles-inl.h"
+#include "kernels/cpu/attention_tiles-inl.h"
+// clang-format on
+QS_TARGET_END
+
 namespace quantspec::cpu {
 const KernelTable& Avx512Table(bool has_bf16) {
   static constexpr KernelTable kTable{
@@ -29,6 +38,15 @@ const KernelTable& Avx512Table(bool has_bf16) {
       "avx512",           QS_ISA::kPairMatMulKernels,    QS_ISA::kRowsKernels,
       QS_ISA::kKvKernels, QS_ISA::kPairAttentionKernels, QS_ISA::kPairPeakKernels};
   return has_bf16 ? kBf16Table : kTable;
+}
+const KernelTable& AmxTable() {
+  static constexpr KernelTable kTable{"amx",
+                                      QS_ISA::kTileMatMulKernels,
+                                      QS_ISA::kRowsKernels,
+                                      QS_ISA::kKvKernels,
+                                      QS_ISA::kTileAttentionKernels,
+                                      QS_ISA::kPairPeakKernels};
+  return kTable;
 }
 }  // namespace quantspec::cpu
 

@@ -105,6 +105,7 @@ inline void Dense(const MatMulArgs& args, int64_t first, int64_t last) {
 }
 
 inline constexpr MatMulKernels kMatMulKernels{kQuantizedRows, kDenseRows, Quantize, Interleave,
-                                              Quantized,      Dense,      nullptr,  nullptr};
+                                              Quantized,      Dense,      nullptr,  nullptr,
+                                              nullptr,        nullptr};
 
 }  // namespace quantspec::cpu::QS_ISA

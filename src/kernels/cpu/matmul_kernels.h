@@ -69,6 +69,12 @@ inline size_t InterleavedBytes(int64_t rows, int64_t inputs) {
   return static_cast<size_t>(rows * RoundUp(inputs, 2)) * sizeof(float);
 }
 
+// Rows for products of tiles: whole tiles of rows, 32 inputs at a time, as bf16.
+inline constexpr int64_t kHalfRows = 16;
+inline size_t HalfBytes(int64_t rows, int64_t inputs) {
+  return static_cast<size_t>(RoundUp(rows, kHalfRows) * RoundUp(inputs, 32)) * 2;
+}
+
 // One product over prepared rows.
 struct MatMulArgs {
   const std::byte* upper = nullptr;
@@ -77,7 +83,7 @@ struct MatMulArgs {
   int group = 0;
   int64_t inputs = 0;
   int64_t outputs = 0;
-  const std::byte* x = nullptr;  // quantised or interleaved tiles
+  const std::byte* x = nullptr;  // prepared
   int x_planes = 1;              // records a row
   int64_t rows = 0;
   float* y = nullptr;
@@ -100,6 +106,10 @@ struct MatMulKernels {
   // products of those.
   void (*interleave_pairs)(ConstRows x, int64_t first, int64_t last, std::byte* out);
   void (*dense_pairs)(const MatMulArgs& args, int64_t first, int64_t last);
+  // The same for all but kF32, with rows (tiles of kHalfRows) and weights as bf16; null where the
+  // instruction set has no products of tiles.
+  void (*pack_halves)(ConstRows x, int64_t first, int64_t last, std::byte* out);
+  void (*halves)(const MatMulArgs& args, int64_t first, int64_t last);
 };
 
 }  // namespace quantspec::cpu

@@ -2,96 +2,13 @@
 // other numbers of rows and threads.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
-#include <string>
-#include <tuple>
-#include <vector>
 
-#include "base/buffer.h"
-#include "base/random.h"
-#include "kernels/backend.h"
+#include "kernels/cpu/matmul_matrix.h"
 
 namespace quantspec {
 namespace {
-
-constexpr float kSentinel = -12345.0f;
-
-struct Case {
-  WeightFormat format;
-  Planes planes;
-  int group;
-};
-
-std::string NameOf(const Case& c) {
-  if (c.format == WeightFormat::kF32) return "f32";
-  if (c.format == WeightFormat::kBf16) return "bf16";
-  return std::string(c.format == WeightFormat::kHq4 ? "hq4" : "hq8") +
-         (c.planes == Planes::kUpper ? "_upper_g" : "_both_g") + std::to_string(c.group);
-}
-
-float Noise(uint64_t stream, uint64_t index) {
-  return static_cast<float>(2 * RandomUniform(7, stream, index) - 1);
-}
-
-// A matrix in logical and in packed form. Group 3 of every row (if there is one) is constant.
-struct Matrix {
-  WeightSpec spec;
-  std::vector<float> values;  // dense formats, as the format stores them
-  std::vector<uint8_t> upper, lower;
-  std::vector<GroupScale> scales;
-  Buffer memory;
-  PackedWeight packed;
-
-  Matrix(const Backend& backend, WeightSpec s, uint64_t seed) : spec(s) {
-    const size_t count = static_cast<size_t>(spec.outputs * spec.inputs);
-    std::vector<float> source(count);
-    for (size_t i = 0; i < count; ++i) source[i] = Noise(seed, i) * 0.3f + 0.02f;
-    const WeightBytes bytes = backend.SizeOf(spec);
-    memory = Buffer(bytes.upper + bytes.lower);
-    packed = {spec, memory.data(), bytes.lower > 0 ? memory.data() + bytes.upper : nullptr};
-    const ConstRows rows(source.data(), spec.outputs, spec.inputs);
-    if (spec.format == WeightFormat::kF32 || spec.format == WeightFormat::kBf16) {
-      values = source;
-      if (spec.format == WeightFormat::kBf16) {
-        for (float& v : values) v = FloatFromBf16(Bf16FromFloat(v));
-      }
-      backend.PackDense(rows, 0, packed);
-      return;
-    }
-    for (int64_t o = 0; o < spec.outputs; ++o) {
-      for (int64_t i = 3 * spec.group; i < std::min<int64_t>(4 * spec.group, spec.inputs); ++i) {
-        source[static_cast<size_t>(o * spec.inputs + i)] = 0.25f;
-      }
-    }
-    upper.resize(count);
-    lower.resize(count);
-    scales.resize(count / static_cast<size_t>(spec.group));
-    EncodeRows(rows, spec.group, upper.data(), lower.data(), scales.data());
-    HqRows logical{spec.outputs, spec.inputs, spec.group, upper, lower, scales};
-    if (spec.format == WeightFormat::kHq4) logical.lower = {};
-    backend.PackQuantized(logical, 0, packed);
-  }
-
-  bool quantized() const { return values.empty(); }
-  GroupScale ScaleAt(int64_t o, int64_t i) const {
-    return scales[static_cast<size_t>((o * spec.inputs + i) / spec.group)];
-  }
-  double ValueAt(int64_t o, int64_t i, Planes planes) const {
-    const size_t at = static_cast<size_t>(o * spec.inputs + i);
-    return quantized() ? DecodeValue(ScaleAt(o, i), upper[at], lower[at], planes) : values[at];
-  }
-};
-
-std::vector<float> RandomRows(int64_t rows, int64_t inputs) {
-  std::vector<float> x(static_cast<size_t>(rows * inputs));
-  for (size_t i = 0; i < x.size(); ++i) {
-    x[i] = Noise(99, i) * (1.0f + 20.0f * static_cast<float>(RandomBits(7, 98, i) % 37 == 0));
-  }
-  return x;
-}
 
 // What a quantised layer should give for one output: the product with x rounded to 8 bits a group
 // of 32, where only deviations from the middle of the code range meet the rounded x. `tolerance`
@@ -156,36 +73,7 @@ Expected Expect(const Matrix& m, const float* x, int64_t o, Planes planes) {
   return m.quantized() ? ExpectQuantized(m, x, o, planes) : ExpectDense(m, x, o);
 }
 
-std::unique_ptr<Backend> MakeBackend(ThreadPool& pool, std::string_view isa, int64_t rows,
-                                     int64_t inputs) {
-  std::unique_ptr<Backend> backend = MakeCpuBackend(pool, isa);
-  ScratchLimits limits;
-  limits.rows = rows;
-  limits.inputs = inputs;
-  limits.positions = 128;
-  limits.geometry = {1, 64};
-  limits.q_heads = 1;
-  limits.fine_rows = rows;
-  backend->Reserve(limits);
-  return backend;
-}
-
-std::vector<float> Multiply(Backend& backend, const Matrix& m, Planes planes, const float* x,
-                            int64_t rows, InputPlanes input_planes = InputPlanes::kOne) {
-  std::vector<float> y(static_cast<size_t>(rows * m.spec.outputs), kSentinel);
-  Product product;
-  product.weight = &m.packed;
-  product.planes = planes;
-  product.y = Rows(y.data(), rows, m.spec.outputs);
-  backend.MatMul(ConstRows(x, rows, m.spec.inputs), {&product, 1}, input_planes);
-  return y;
-}
-
-class MatMul : public testing::TestWithParam<std::tuple<std::string_view, Case>> {
- protected:
-  std::string_view isa() const { return std::get<0>(GetParam()); }
-  const Case& c() const { return std::get<1>(GetParam()); }
-};
+class MatMul : public EachMatMulCase {};
 
 TEST_P(MatMul, EqualsPlainSumsUpToFloatRounding) {
   ThreadPool pool(2);
@@ -238,7 +126,7 @@ TEST_P(MatMul, ARowsBitsDoNotDependOnOtherRowsOrThreads) {
   std::vector<int64_t> counts;
   for (int64_t rows = 1; rows <= 17; ++rows) counts.push_back(rows);
   counts.push_back(most);
-  for (const InputPlanes input_planes : {InputPlanes::kOne, InputPlanes::kTwo}) {
+  for (const Inputs input_planes : {Inputs::kOnePlane, Inputs::kTwoPlanes, Inputs::kHalf}) {
     std::vector<float> expected;
     for (int64_t row = 0; row < most; ++row) {
       const std::vector<float> y =
@@ -263,7 +151,8 @@ TEST_P(MatMul, TwoPlanesOfInputsLoseAHundredTimesLess) {
   const std::unique_ptr<Backend> backend = MakeBackend(pool, isa(), rows, inputs);
   const Matrix m(*backend, {c().format, outputs, inputs, c().group}, 1);
   const std::vector<float> x = RandomRows(rows, inputs);
-  const std::vector<float> y = Multiply(*backend, m, c().planes, x.data(), rows, InputPlanes::kTwo);
+  const std::vector<float> y =
+      Multiply(*backend, m, c().planes, x.data(), rows, Inputs::kTwoPlanes);
   for (int64_t i = 0; i < rows * outputs; ++i) {
     const Expected e = Expect(m, x.data() + i / outputs * inputs, i % outputs, c().planes);
     const double rounding = m.quantized() ? e.rounding / 100 : e.rounding;
@@ -277,20 +166,21 @@ TEST_P(MatMul, BiasAndResidualAreAddedAndNothingElseIsTouched) {
   const std::unique_ptr<Backend> backend = MakeBackend(pool, isa(), rows, inputs);
   const Matrix m(*backend, {c().format, outputs, inputs, c().group}, 3);
   const std::vector<float> x = RandomRows(rows, inputs);
-  const std::vector<float> plain = Multiply(*backend, m, c().planes, x.data(), rows);
   std::vector<float> bias(static_cast<size_t>(outputs));
   for (size_t i = 0; i < bias.size(); ++i) bias[i] = Noise(5, i);
-  std::vector<float> y(static_cast<size_t>(rows * stride), kSentinel);
-  Product product;
-  product.weight = &m.packed;
-  product.planes = c().planes;
-  product.bias = bias.data();
-  product.y = Rows(y.data(), rows, outputs, stride);
-  product.accumulate = Accumulate::kYes;
-  backend->MatMul(ConstRows(x.data(), rows, inputs), {&product, 1});
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t o = 0; o < stride; ++o) {
-      const float got = y[static_cast<size_t>(row * stride + o)];
+  for (const Inputs kind : {Inputs::kOnePlane, Inputs::kHalf}) {
+    const std::vector<float> plain = Multiply(*backend, m, c().planes, x.data(), rows, kind);
+    std::vector<float> y(static_cast<size_t>(rows * stride), kSentinel);
+    Product product;
+    product.weight = &m.packed;
+    product.planes = c().planes;
+    product.bias = bias.data();
+    product.y = Rows(y.data(), rows, outputs, stride);
+    product.accumulate = Accumulate::kYes;
+    backend->MatMul(ConstRows(x.data(), rows, inputs), {&product, 1}, kind);
+    for (int64_t i = 0; i < rows * stride; ++i) {
+      const int64_t row = i / stride, o = i % stride;
+      const float got = y[static_cast<size_t>(i)];
       if (o >= outputs) {
         ASSERT_EQ(got, kSentinel);
         continue;
@@ -317,78 +207,7 @@ TEST_P(MatMul, ZerosTinyAndLargeRowsStayFinite) {
   }
 }
 
-constexpr Case kCases[] = {
-    {WeightFormat::kF32, Planes::kBoth, 0},    {WeightFormat::kBf16, Planes::kBoth, 0},
-    {WeightFormat::kHq4, Planes::kUpper, 32},  {WeightFormat::kHq4, Planes::kUpper, 64},
-    {WeightFormat::kHq4, Planes::kUpper, 128}, {WeightFormat::kHq8, Planes::kBoth, 32},
-    {WeightFormat::kHq8, Planes::kBoth, 64},   {WeightFormat::kHq8, Planes::kBoth, 128},
-    {WeightFormat::kHq8, Planes::kUpper, 32},
-};
-
-INSTANTIATE_TEST_SUITE_P(All, MatMul,
-                         testing::Combine(testing::ValuesIn(AvailableIsas().begin(),
-                                                            AvailableIsas().end()),
-                                          testing::ValuesIn(kCases)),
-                         [](const auto& test) {
-                           return std::string(std::get<0>(test.param)) + "_" +
-                                  NameOf(std::get<1>(test.param));
-                         });
-
-class MatMulCalls : public testing::TestWithParam<std::string_view> {};
-
-TEST_P(MatMulCalls, ProductsOfOneCallEqualThoseOfSeveral) {
-  ThreadPool pool(2);
-  const int64_t inputs = 256, rows = 4;
-  const std::unique_ptr<Backend> backend = MakeBackend(pool, GetParam(), rows, inputs);
-  const Matrix a(*backend, {WeightFormat::kHq4, 33, inputs, 32}, 1);
-  const Matrix b(*backend, {WeightFormat::kBf16, 90, inputs, 0}, 2);
-  const Matrix c(*backend, {WeightFormat::kHq8, 16, inputs, 64}, 3);
-  const std::vector<float> x = RandomRows(rows, inputs);
-  const Matrix* matrices[] = {&a, &b, &c};
-  std::vector<std::vector<float>> joint;
-  std::vector<Product> products;
-  for (const Matrix* m : matrices) {
-    joint.emplace_back(static_cast<size_t>(rows * m->spec.outputs));
-    Product product;
-    product.weight = &m->packed;
-    product.y = Rows(joint.back().data(), rows, m->spec.outputs);
-    products.push_back(product);
-  }
-  backend->MatMul(ConstRows(x.data(), rows, inputs), products);
-  for (size_t i = 0; i < joint.size(); ++i) {
-    EXPECT_EQ(joint[i], Multiply(*backend, *matrices[i], Planes::kBoth, x.data(), rows));
-  }
-}
-
-TEST_P(MatMulCalls, UpperPlaneOfTwoEqualsOnePlane) {
-  ThreadPool pool(1);
-  const int64_t inputs = 256;
-  const std::unique_ptr<Backend> backend = MakeBackend(pool, GetParam(), 2, inputs);
-  const Matrix one(*backend, {WeightFormat::kHq4, 48, inputs, 64}, 1);
-  const Matrix two(*backend, {WeightFormat::kHq8, 48, inputs, 64}, 1);
-  const std::vector<float> x = RandomRows(2, inputs);
-  EXPECT_EQ(Multiply(*backend, one, Planes::kUpper, x.data(), 2),
-            Multiply(*backend, two, Planes::kUpper, x.data(), 2));
-}
-
-TEST_P(MatMulCalls, ManyRowsInSeveralChunksEqualSingleRows) {
-  ThreadPool pool(2);
-  const int64_t inputs = 1024, rows = 300, outputs = 20;
-  const std::unique_ptr<Backend> backend = MakeBackend(pool, GetParam(), rows, inputs);
-  const std::vector<float> x = RandomRows(rows, inputs);
-  for (const WeightFormat format : {WeightFormat::kHq4, WeightFormat::kBf16}) {
-    const Matrix m(*backend, {format, outputs, inputs, format == WeightFormat::kHq4 ? 32 : 0}, 1);
-    const std::vector<float> all = Multiply(*backend, m, Planes::kBoth, x.data(), rows);
-    for (int64_t row = 0; row < rows; row += 7) {
-      const std::vector<float> y = Multiply(*backend, m, Planes::kBoth, x.data() + row * inputs, 1);
-      ASSERT_EQ(std::memcmp(y.data(), all.data() + row * outputs, y.size() * sizeof(float)), 0);
-    }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(All, MatMulCalls,
-                         testing::ValuesIn(AvailableIsas().begin(), AvailableIsas().end()),
-                         [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(All, MatMul, AllMatMulCases(), NameOfParam);
 
 }  // namespace
 }  // namespace quantspec

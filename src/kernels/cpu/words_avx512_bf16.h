@@ -18,14 +18,22 @@ struct PairWords {
   }
   // Lane by lane: `low` and `high`, rounded to nearest even.
   static QS_INLINE void Store(Pair* p, F low, F high) {
-    const __m512i lows = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(low));
-    const __m512i highs = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(high));
-    _mm512_storeu_si512(p, _mm512_or_si512(lows, _mm512_slli_epi32(highs, 16)));
+    const __m512i apart = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    const __m512i lows_and_highs = _mm512_permutexvar_epi16(Interleaved(), apart);
+    _mm512_storeu_si512(p, lows_and_highs);
+  }
+  // The order 0, 16, 1, 17, ... of 16-bit lanes.
+  static QS_INLINE __m512i Interleaved() {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_or_si512(lane,
+                           _mm512_slli_epi32(_mm512_add_epi32(lane, _mm512_set1_epi32(16)), 16));
   }
   // Pairs of the neighbours x[0], x[1]; x[2], x[3]; ... of 2 kLanes floats.
   static QS_INLINE void StoreNeighbours(Pair* p, const float* x) {
-    _mm512_storeu_si512(
-        p, (__m512i)_mm512_cvtne2ps_pbh(Words::Load(x + Words::kLanes), Words::Load(x)));
+    StoreNeighbours(p, Words::Load(x), Words::Load(x + Words::kLanes));
+  }
+  static QS_INLINE void StoreNeighbours(Pair* p, F first, F second) {
+    _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh(second, first));
   }
 };
 

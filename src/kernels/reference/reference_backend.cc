@@ -85,8 +85,7 @@ void ReferenceBackend::DoPackDense(ConstRows rows, int64_t first_output,
   }
 }
 
-void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products,
-                                InputPlanes) noexcept {
+void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs) noexcept {
   for (const Product& product : products) {
     const PackedWeight& weight = *product.weight;
     for (int64_t output = 0; output < weight.spec.outputs; ++output) {

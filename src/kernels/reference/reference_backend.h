@@ -26,8 +26,7 @@ class ReferenceBackend final : public Backend {
                        const PackedWeight& weight) const noexcept override;
   void DoPackDense(ConstRows rows, int64_t first_output,
                    const PackedWeight& weight) const noexcept override;
-  void DoMatMul(ConstRows x, std::span<const Product> products,
-                InputPlanes planes) noexcept override;
+  void DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept override;
   void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                  int64_t first_row) noexcept override;
   void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row, int64_t rows,
