@@ -20,7 +20,9 @@ SPECULATIVE = "quantspec, gamma auto"
 GGUF = "gguf==0.19.0"
 OPENVINO = "openvino-genai==2026.4.1.0"
 LLAMA_CPP = "llama-cpp-python==0.3.36"
-CMAKE_ARGS = {None: "-DGGML_NATIVE=ON",
+# AMX kept out: built by GCC 12, llama.cpp's kernels for it die of an illegal instruction.
+NO_AMX = "'-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'"
+CMAKE_ARGS = {None: f"-DGGML_NATIVE=ON -DCMAKE_C_FLAGS={NO_AMX} -DCMAKE_CXX_FLAGS={NO_AMX}",
               "avx2": "-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON"}
 HELD_TO = {None: {}, "avx2": {"QUANTSPEC_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}}
 
