@@ -62,7 +62,11 @@ std::shared_ptr<const Engine> LoadEngine(const Plan& plan, int threads) {
   return Engine::Load(ModelFile::Open(options), options);
 }
 
-// Returns the share of drafts accepted over everything that was decoded.
+// Longest drafts whose acceptance counts. Longer ones mostly go on from a rejected token, and
+// how many `auto` makes depends on the time that steps take.
+constexpr int kShortDraft = 4;
+
+// Returns the share of tokens accepted over all short drafts of a fixed length.
 double ExpectOneOutput(const Plan& plan) {
   int64_t accepted = 0, drafted = 0;
   for (const SamplingOptions& sampling : plan.samplings) {
@@ -78,6 +82,7 @@ double ExpectOneOutput(const Plan& plan) {
         EXPECT_TRUE(output == plain)
             << "gamma " << gamma << ", threads " << threads << ", temperature "
             << sampling.temperature << ", seed " << sampling.seed;
+        if (gamma == kGammaAuto || gamma > kShortDraft) continue;
         accepted += output.accepted;
         drafted += output.drafted;
       }
