@@ -78,7 +78,10 @@ struct FourBits {
   static QS_INLINE Codes Low(Words::Raw u, Words::Raw) { return Words::Low4(u); }
   static QS_INLINE Codes High(Words::Raw u, Words::Raw) { return Words::High4(u); }
   static QS_INLINE Partial Zero() { return Words::ZeroPartial4(); }
-  static QS_INLINE Partial Dot(Partial p, Codes c, Words::Quad q) { return Words::Dot4(p, c, q); }
+  template <typename Q>
+  static QS_INLINE Partial Dot(Partial p, Codes c, Q q) {
+    return Words::Dot4(p, c, q);
+  }
   static QS_INLINE I Total(Partial p) { return Words::Total4(p); }
 };
 struct EightBits {
@@ -89,7 +92,10 @@ struct EightBits {
   static QS_INLINE Codes Low(Words::Raw u, Words::Raw l) { return Words::Low8(u, l); }
   static QS_INLINE Codes High(Words::Raw u, Words::Raw l) { return Words::High8(u, l); }
   static QS_INLINE Partial Zero() { return Words::ZeroPartial8(); }
-  static QS_INLINE Partial Dot(Partial p, Codes c, Words::Quad q) { return Words::Dot8(p, c, q); }
+  template <typename Q>
+  static QS_INLINE Partial Dot(Partial p, Codes c, Q q) {
+    return Words::Dot8(p, c, q);
+  }
   static QS_INLINE I Total(Partial p) { return Words::Total8(p); }
 };
 

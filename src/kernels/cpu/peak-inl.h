@@ -38,7 +38,7 @@ struct FloatProducts {
 };
 template <typename Bits>
 struct CodeProducts : Bits {
-  using Factor = Words::Quad;
+  using Factor = Words::Quads;
   static constexpr int kProducts = 4;
 };
 
@@ -78,7 +78,7 @@ template <typename Bits>
 int64_t CodePeak(int64_t steps) {
   const std::byte* bytes = reinterpret_cast<const std::byte*>(kPeakBytes);
   const Words::Raw raw = Words::LoadRaw(bytes);
-  const Words::Quad factor = Words::LoadQuads(reinterpret_cast<const int8_t*>(kPeakBytes));
+  const Words::Quads factor = Words::LoadQuads(reinterpret_cast<const int8_t*>(kPeakBytes));
   return RunChains<CodeProducts<Bits>>(Bits::Low(raw, raw), factor, steps);
 }
 

@@ -24,6 +24,7 @@ struct WordsBase {
   using I = __m256i;
   using Raw = __m256i;
   using Quad = __m256i;
+  using Quads = Quad;
 
   // ---- float
   static QS_INLINE F Zero() { return _mm256_setzero_ps(); }
@@ -147,7 +148,7 @@ struct WordsBase {
     __builtin_memcpy(&quad, p, 4);
     return _mm256_set1_epi32(quad);
   }
-  static QS_INLINE Quad LoadQuads(const int8_t* p) {
+  static QS_INLINE Quads LoadQuads(const int8_t* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   }
   static QS_INLINE void PrefetchL2(const std::byte* p) {

@@ -133,8 +133,9 @@ struct Words {
   // 4 unsigned codes a lane, of one plane (0..15) or of both (16 U + L).
   using Codes4 = Bytes;
   using Codes8 = TwoBytes;
-  // 4 int8 a lane.
+  // 4 int8, the same in every lane (a word may leave them in memory); and others in each.
   using Quad = Bytes;
+  using Quads = Bytes;
   // Sums of at most kMaxDots Dots; more go through Total.
   using Partial4 = Signed16;
   using Partial8 = TwoSums;
@@ -155,13 +156,12 @@ struct Words {
   }
   static QS_INLINE Codes8 Low8(Raw upper, Raw lower) { return {Low4(upper), Low4(lower)}; }
   static QS_INLINE Codes8 High8(Raw upper, Raw lower) { return {High4(upper), High4(lower)}; }
-  // The same 4 int8 in every lane; and 4 * kLanes different ones.
   static QS_INLINE Quad LoadQuad(const int8_t* p) {
     int32_t quad;
     __builtin_memcpy(&quad, p, 4);
     return SignedBytes(SetInt(quad));
   }
-  static QS_INLINE Quad LoadQuads(const int8_t* p) {
+  static QS_INLINE Quads LoadQuads(const int8_t* p) {
     I r;
     __builtin_memcpy(&r, p, sizeof(r));
     return SignedBytes(r);
