@@ -68,7 +68,8 @@ template <int R>
 struct SealedTileMemory {
   alignas(64) int8_t q[R][256];
   alignas(64) int8_t weights[R][2][kKvGroup];
-  alignas(64) int32_t dots[R][kKvGroup];  // of keys; then, if values need several Totals, of those
+  alignas(64) float scores[R][kKvGroup];  // integer dot products with keys
+  alignas(64) int32_t dots[R][kKvGroup];  // so far, where they need several Totals
   alignas(64) float lanes[R][kLaneSums * Words::kLanes];
   alignas(64) float max[2][16];        // what a value group's weights are relative to
   alignas(64) float keep[16];          // the factor of the state so far, ...
@@ -79,13 +80,22 @@ struct SealedTileMemory {
   float q_scale[R];
   float q_base[R];
   float score_scale[R];  // q_scale, in units of 2^-23
-  float shift[R];        // minus what a value group's weights are relative to, likewise
+  float shift[R];        // minus what a value group's weights are relative to and 1, likewise
   bool fetch;            // SealedWork::fetch_planes
 };
 
-// Sums of more dots than a partial may take go through memory.
-QS_INLINE void AddTotal(int32_t* out, I total, bool is_first) {
-  Words::StoreInt(out, is_first ? total : Words::AddInt(total, Words::LoadInt(out)));
+// Scores of a row and one vector of tokens. Sums of more dots than a partial may take go through
+// memory.
+template <int R>
+QS_INLINE void AddTotal(SealedTileMemory<R>& tile, int row, int token, I total, bool is_first,
+                        bool is_last) {
+  int32_t* dots = &tile.dots[row][token];
+  if (!is_first) total = Words::AddInt(total, Words::LoadInt(dots));
+  if (is_last) {
+    Words::Store(&tile.scores[row][token], Words::ToFloat(total));
+  } else {
+    Words::StoreInt(dots, total);
+  }
 }
 
 // One block of 32 tokens, lanes [h * kLanes, ...): the low nibbles' tokens, the high ones', or both
@@ -116,9 +126,13 @@ QS_INLINE void KeyBlock(const std::byte* upper, const std::byte* lower, SealedTi
     }
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      int32_t* out = &tile.dots[r][token];
-      if constexpr ((kNibbles & kLow) != 0) AddTotal(out, C::Total(low[r]), first == 0);
-      if constexpr ((kNibbles & kHigh) != 0) AddTotal(out + 16, C::Total(high[r]), first == 0);
+      const bool is_first = first == 0, is_last = last == quads;
+      if constexpr ((kNibbles & kLow) != 0) {
+        AddTotal<R>(tile, r, token, C::Total(low[r]), is_first, is_last);
+      }
+      if constexpr ((kNibbles & kHigh) != 0) {
+        AddTotal<R>(tile, r, token + 16, C::Total(high[r]), is_first, is_last);
+      }
     }
   }
 }

@@ -48,15 +48,17 @@ inline constexpr int kScalesAhead = 2;
 
 // ------------------------------------------------------------------------------ row steps
 
-// 2^x for x up to 100, within 1.8e-3: half of what rounding the largest weight costs, and weights
-// and their sum share it. As 2^-125 below that. A minimax polynomial of degree 2 bends the mantissa
-// u, 1 <= u < 2, to 2^(u - 1). Written for ports: rows wait for adders, which convert too.
+// 2^(x + 1) for x up to 100, within 1.8e-3: half of what rounding the largest weight costs, and
+// weights and their sum share it. As 2^-124 below that. x in fixed point is the bits of a float, but
+// for its curve, which a minimax polynomial of degree 2 of the mantissa u, 1 <= u < 2, adds: its
+// value 2 + 2^(u - 1) - u is just below 2, where equal steps are equal steps of bits. Written for
+// ports: rows wait for adders, which convert too.
 QS_INLINE F Exp2Coarse(F x) {
   const I fixed = Words::ToLargeInt(Words::MaxNegative(x, Words::Set(-125.0f * kExp2Unit)));
   const F u = Words::MantissaOf(fixed);
-  F p = Words::Fma(Words::Set(0.337189437f), u, Words::Set(-0.0167425937f));
-  p = Words::Fma(p, u, Words::Set(0.681277922f));
-  return Words::AddExponent(p, fixed);
+  F p = Words::Fma(Words::Set(0.337189437f), u, Words::Set(-1.0167425937f));
+  p = Words::Fma(p, u, Words::Set(2.681277922f));
+  return Words::AddBits(p, fixed);
 }
 
 // Each step is a loop over rows: a row waits for its own largest number between two steps, and
@@ -111,11 +113,11 @@ QS_ROW_FUNCTION void FindLargest(const GroupScales& group, int part, SealedTileM
     F most = Words::Set(kNoScore * kExp2Unit);
 #pragma GCC unroll 16
     for (int i = 0; i < kKvGroup; i += Words::kLanes) {
-      const F score = Words::ToFloat(Words::LoadInt(tile.dots[r] + i));
-      most = Words::Max(most, Words::Fma(score, scale, Words::Load(log + i)));
+      most = Words::Max(most, Words::Fma(Words::Load(tile.scores[r] + i), scale,
+                                         Words::Load(log + i)));
     }
     const float max = Words::MaxOf(most);
-    tile.shift[r] = -max;
+    tile.shift[r] = -max - kExp2Unit;
     tile.max[part][r] = tile.q_base[r] + max / kExp2Unit;
   }
 }
@@ -139,14 +141,14 @@ QS_ROW_FUNCTION void WeighRows(const GroupScales& group, int part, float center,
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
         const int at = i + j * Words::kLanes;
-        const F score = Words::ToFloat(Words::LoadInt(tile.dots[r] + at));
-        const F p = Exp2Coarse(Words::Fma(score, scale, shift));
+        const F p = Exp2Coarse(Words::Fma(Words::Load(tile.scores[r] + at), scale, shift));
         sum = Words::Add(sum, p);
         exact = Words::Fma(p, Words::Load(value_middle + at), exact);
         w[j] = Words::ToInt(Words::Mul(p, Words::Load(value_scale + at)));
-        codes = Words::AddInt(codes, w[j]);
       }
-      Words::Store4Bytes(tile.weights[r][part] + i, w);
+      const I bytes = Words::PackBytes(w);
+      Words::StoreInt(tile.weights[r][part] + i, bytes);
+      codes = Words::AddBytes(codes, bytes);
     }
     if (part == 0) Words::Store(tile.lanes[r], sum);
     Words::Store(tile.lanes[r] + (1 + part) * Words::kLanes,

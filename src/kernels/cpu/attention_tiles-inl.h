@@ -71,21 +71,21 @@ QS_INLINE void AddTileValues(const Pair* values, const Pair* weights, int token_
   StoreSums<V>(sums, stride);
 }
 
-// 2^x for x <= 0, in units of 2^-23, within 7.5e-5: a twentieth of what rounding to bf16 costs. As
-// 2^-125 below that. As Exp2Coarse, of degree 3.
+// 2^(x + 1) for x <= -1, in units of 2^-23, within 7.5e-5: a twentieth of what rounding to bf16
+// costs. As 2^-124 below that. As Exp2Coarse, of degree 3.
 QS_INLINE F Exp2Half(F x) {
   const I fixed = Words::ToInt(Words::MaxNegative(x, Words::Set(-125.0f * kExp2Unit)));
   const F u = Words::MantissaOf(fixed);
   F p = Words::Fma(Words::Set(0.07802436f), u, Words::Set(-0.00800578f));
-  p = Words::Fma(p, u, Words::Set(0.47777199f));
-  p = Words::Fma(p, u, Words::Set(0.45213464f));
-  return Words::AddExponent(p, fixed);
+  p = Words::Fma(p, u, Words::Set(-0.52222801f));
+  p = Words::Fma(p, u, Words::Set(2.45213464f));
+  return Words::AddBits(p, fixed);
 }
 
 // Turns scores into weights, the first `seen` of `width`; returns their sum.
 QS_ROW_FUNCTION float WeighHalfRow(const float* scores, int seen, int width, float max, Pair* out) {
   const F unit = Words::Set(kExp2Unit);
-  const F shift = Words::Set(-max * kExp2Unit);
+  const F shift = Words::Set((-max - 1.0f) * kExp2Unit);
   F sum = Words::Zero();
   for (int t = 0; t < width; t += 2 * Words::kLanes) {
     F p[2];

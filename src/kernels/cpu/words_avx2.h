@@ -85,9 +85,8 @@ struct WordsBase {
     const __m256i mantissa = _mm256_and_si256(x, _mm256_set1_epi32(0x007FFFFF));
     return _mm256_castsi256_ps(_mm256_or_si256(mantissa, _mm256_set1_epi32(0x3F800000)));
   }
-  static QS_INLINE F AddExponent(F x, I n) {
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x),
-                                                _mm256_and_si256(n, _mm256_set1_epi32(-0x800000))));
+  static QS_INLINE F AddBits(F x, I n) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), n));
   }
   static QS_INLINE F PowerOf2(__m256i n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
@@ -122,11 +121,14 @@ struct WordsBase {
   static QS_INLINE I LoadBytes(const int8_t* p) {
     return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   }
-  static QS_INLINE void Store4Bytes(int8_t* p, const I* x) {
+  static QS_INLINE I PackBytes(const I* x) {
     const __m256i words =
         _mm256_packs_epi16(_mm256_packs_epi32(x[0], x[1]), _mm256_packs_epi32(x[2], x[3]));
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    StoreInt(p, _mm256_permutevar8x32_epi32(words, order));
+    return _mm256_permutevar8x32_epi32(words, order);
+  }
+  static QS_INLINE I AddBytes(I sum, I bytes) {
+    return _mm256_add_epi32(sum, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
   }
 
   // ---- codes

@@ -68,9 +68,8 @@ struct Words {
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(x, _mm512_set1_epi32(0x007FFFFF),
                                                          _mm512_set1_epi32(0x3F800000), 0xEA));
   }
-  static QS_INLINE F AddExponent(F x, I n) {
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x),
-                                                _mm512_and_si512(n, _mm512_set1_epi32(-0x800000))));
+  static QS_INLINE F AddBits(F x, I n) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), n));
   }
 
   // ---- integers
@@ -94,11 +93,14 @@ struct Words {
   static QS_INLINE I LoadBytes(const int8_t* p) {
     return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
-  static QS_INLINE void Store4Bytes(int8_t* p, const I* x) {
+  static QS_INLINE I PackBytes(const I* x) {
     const __m512i words =
         _mm512_packs_epi16(_mm512_packs_epi32(x[0], x[1]), _mm512_packs_epi32(x[2], x[3]));
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, words));
+    return _mm512_permutexvar_epi32(order, words);
+  }
+  static QS_INLINE I AddBytes(I sum, I bytes) {
+    return _mm512_dpbusd_epi32(sum, bytes, _mm512_set1_epi8(1));
   }
 
   // ---- codes

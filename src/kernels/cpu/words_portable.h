@@ -85,11 +85,9 @@ struct Words {
     const I half = whole >> 1;
     return x * PowerOf2(half) * PowerOf2(whole - half);
   }
-  // Of a number n * 2^23 + m, 0 <= m < 2^23: 1 + m / 2^23, and x * 2^n, which must be normal.
+  // 1 + m / 2^23 of a number n * 2^23 + m, 0 <= m < 2^23; and the float whose bits are x's plus n.
   static QS_INLINE F MantissaOf(I x) { return F((Unsigned32(x) & 0x007FFFFFu) | 0x3F800000u); }
-  static QS_INLINE F AddExponent(F x, I n) {
-    return F(Unsigned32(x) + (Unsigned32(n) & 0xFF800000u));
-  }
+  static QS_INLINE F AddBits(F x, I n) { return F(Unsigned32(x) + Unsigned32(n)); }
   static QS_INLINE F PowerOf2(I n) { return F(Unsigned32(n + 127) << 23); }
 
   // ---- integers
@@ -111,11 +109,21 @@ struct Words {
   static QS_INLINE I AddInt(I a, I b) { return I(Unsigned32(a) + Unsigned32(b)); }
   static QS_INLINE I ShiftLeft(I a, int bits) { return I(Unsigned32(a) << bits); }
   static QS_INLINE int SumInt(I x) { return x[0] + x[1] + x[2] + x[3]; }
-  // kLanes values in [-128, 127] as bytes, and back; and four vectors of them.
+  // kLanes values in [-128, 127] as bytes, and back.
   static QS_INLINE void StoreBytes(int8_t* p, I x) { QS_EACH p[i] = static_cast<int8_t>(x[i]); }
   static QS_INLINE I LoadBytes(const int8_t* p) { return I{p[0], p[1], p[2], p[3]}; }
-  static QS_INLINE void Store4Bytes(int8_t* p, const I* x) {
-    for (int v = 0; v < 4; ++v) StoreBytes(p + v * kLanes, x[v]);
+  // Four vectors of such values as bytes; and lanes that together have sum's plus all bytes, which
+  // must not be negative.
+  static QS_INLINE I PackBytes(const I* x) {
+    alignas(16) int8_t bytes[4 * kLanes];
+    for (int v = 0; v < 4; ++v) StoreBytes(bytes + v * kLanes, x[v]);
+    I r;
+    __builtin_memcpy(&r, bytes, sizeof(r));
+    return r;
+  }
+  static QS_INLINE I AddBytes(I sum, I bytes) {
+    const Unsigned32 x = Unsigned32(bytes);
+    return sum + I((x & 255) + (x >> 8 & 255) + (x >> 16 & 255) + (x >> 24));
   }
 
   // ---- codes
