@@ -62,6 +62,10 @@ struct Codes<true> {
 // (what all channels of a value group have in common).
 inline constexpr int kLaneSums = 3;
 
+// Rows of a tile. With many registers the sums of all fill them, and the nibbles of keys, which
+// have sums of their own, are then taken one after the other.
+inline constexpr int kSealedRows = Words::kRegisters == 32 ? 16 : kTileRows;
+
 // A tile of R rows against one group: what stands between its steps. Weights are relative to the
 // largest of the group itself, so that nothing waits for the state.
 template <int R>
@@ -109,7 +113,7 @@ QS_INLINE void KeyBlock(const std::byte* upper, const std::byte* lower, SealedTi
   for (int first = 0; first < quads; first += C::kMaxKeyDots) {
     const int last = first + C::kMaxKeyDots < quads ? first + C::kMaxKeyDots : quads;
     typename C::Partial low[R], high[R];
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) low[r] = high[r] = C::Zero();
     for (int quad = first; quad < last; ++quad) {
       PrefetchCodes<kBoth, R>(upper, lower, quad * 64, tile.fetch);
@@ -117,14 +121,14 @@ QS_INLINE void KeyBlock(const std::byte* upper, const std::byte* lower, SealedTi
       const Words::Raw l = kBoth ? Words::LoadRaw(lower + quad * 64) : u;
       const typename C::Type low_codes = C::Low(u, l);
       const typename C::Type high_codes = C::High(u, l);
-#pragma GCC unroll 12
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const Words::Quad q = Words::LoadQuad(&tile.q[r][4 * quad]);
         if constexpr ((kNibbles & kLow) != 0) low[r] = C::Dot(low[r], low_codes, q);
         if constexpr ((kNibbles & kHigh) != 0) high[r] = C::Dot(high[r], high_codes, q);
       }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const bool is_first = first == 0, is_last = last == quads;
       if constexpr ((kNibbles & kLow) != 0) {
@@ -170,7 +174,7 @@ QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
     // Low and high nibbles have sums of their own, so that few rows are not bound by the latency of
     // a dot product.
     typename C::Partial low[R], high[R];
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) low[r] = high[r] = C::Zero();
     for (int octet = first; octet < first + kStride; ++octet) {
       PrefetchCodes<kBoth, R>(upper, lower, octet * 64, tile.fetch);
@@ -178,7 +182,7 @@ QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
       const Words::Raw l = kBoth ? Words::LoadRaw(lower + octet * 64) : u;
       const typename C::Type low_codes = C::Center(C::Low(u, l));
       const typename C::Type high_codes = C::Center(C::High(u, l));
-#pragma GCC unroll 12
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const int8_t* w = &tile.weights[r][part][8 * octet];
         low[r] = C::DotWeights(low[r], low_codes, Words::LoadQuad(w));
@@ -186,7 +190,7 @@ QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
         sum = C::DotWeights(sum, high_codes, Words::LoadQuad(w + 4));
       }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       I total = C::Total(low[r]);
       if constexpr (kTwoChains) total = Words::AddInt(total, C::Total(high[r]));

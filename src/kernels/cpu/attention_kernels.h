@@ -71,7 +71,6 @@ struct DenseWork {
 };
 
 struct AttentionKernels {
-  int tile_rows;  // most rows of a tile
   // Copies queries of `rows` rows: row i from q[i / gqa * stride + i % gqa * head_dim], multiplied.
   void (*pack_rows)(const float* q, int64_t stride, int gqa, int64_t rows, int head_dim,
                     float factor, float* out);

@@ -49,10 +49,10 @@ inline constexpr int kScalesAhead = 2;
 // ------------------------------------------------------------------------------ row steps
 
 // 2^(x + 1) for x up to 100, within 1.8e-3: half of what rounding the largest weight costs, and
-// weights and their sum share it. As 2^-124 below that. x in fixed point is the bits of a float, but
-// for its curve, which a minimax polynomial of degree 2 of the mantissa u, 1 <= u < 2, adds: its
-// value 2 + 2^(u - 1) - u is just below 2, where equal steps are equal steps of bits. Written for
-// ports: rows wait for adders, which convert too.
+// weights and their sum share it. As 2^-124 below that. x in fixed point is the bits of a float,
+// but for its curve, which a minimax polynomial of degree 2 of the mantissa u, 1 <= u < 2, adds:
+// its value 2 + 2^(u - 1) - u is just below 2, where equal steps are equal steps of bits. Written
+// for ports: rows wait for adders, which convert too.
 QS_INLINE F Exp2Coarse(F x) {
   const I fixed = Words::ToLargeInt(Words::MaxNegative(x, Words::Set(-125.0f * kExp2Unit)));
   const F u = Words::MantissaOf(fixed);
@@ -113,8 +113,8 @@ QS_ROW_FUNCTION void FindLargest(const GroupScales& group, int part, SealedTileM
     F most = Words::Set(kNoScore * kExp2Unit);
 #pragma GCC unroll 16
     for (int i = 0; i < kKvGroup; i += Words::kLanes) {
-      most = Words::Max(most, Words::Fma(Words::Load(tile.scores[r] + i), scale,
-                                         Words::Load(log + i)));
+      most = Words::Max(most,
+                        Words::Fma(Words::Load(tile.scores[r] + i), scale, Words::Load(log + i)));
     }
     const float max = Words::MaxOf(most);
     tile.shift[r] = -max - kExp2Unit;
@@ -160,7 +160,7 @@ QS_ROW_FUNCTION void WeighRows(const GroupScales& group, int part, float center,
 template <int R>
 QS_INLINE void BalanceTile(SealedTileMemory<R>& tile, int parts, float step, float* state_max,
                            float* lanes) {
-  static_assert(R < Words::kLanes);
+  static_assert(R <= Words::kLanes);
   const F old_max = Words::LoadPart(state_max, R);
   const F max = Words::Max(old_max, Words::LoadPart(tile.max[0], R));
   Words::StorePart(state_max, max, R);
@@ -213,9 +213,9 @@ struct SealedTiles {
 };
 template <bool kBoth>
 QS_INLINE SealedTileFunction PickSealedTile(int64_t height) {
-  if constexpr (kTileRows == 12) {
-    return SealedTiles<kBoth, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>::kOf[height];
-  } else if constexpr (kTileRows == 2) {
+  if constexpr (kSealedRows == 16) {
+    return SealedTiles<kBoth, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>::kOf[height];
+  } else if constexpr (kSealedRows == 2) {
     return SealedTiles<kBoth, 1, 2>::kOf[height];
   } else {
     return SealedTiles<kBoth, 1, 2, 3, 4, 5, 6>::kOf[height];
@@ -242,7 +242,7 @@ inline void AttendSealed(const SealedWork& work) {
   for (int64_t i = 0; i < work.state.rows * kLaneSums * Words::kLanes; i += Words::kLanes) {
     Words::Store(work.lanes + i, Words::Zero());
   }
-  const Tiling tiling(work.state.rows, kTileRows);
+  const Tiling tiling(work.state.rows, kSealedRows);
   const bool both = work.planes == Planes::kBoth;
   const int head_dim = work.head_dim;
   const int values = kKvGroup * ValueGroups(head_dim);
@@ -277,8 +277,8 @@ inline void AttendSealed(const SealedWork& work) {
   SettleLanes(work);
 }
 
-inline constexpr AttentionKernels kAttentionKernels{
-    kTileRows,   PackRows, PackTiles, ClearState,  AttendSealed,
-    AttendDense, nullptr,  nullptr,   MergeStates, FinishState};
+inline constexpr AttentionKernels kAttentionKernels{PackRows,     PackTiles,   ClearState,
+                                                    AttendSealed, AttendDense, nullptr,
+                                                    nullptr,      MergeStates, FinishState};
 
 }  // namespace quantspec::cpu::QS_ISA
