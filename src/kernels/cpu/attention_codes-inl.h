@@ -80,12 +80,13 @@ struct SealedTileMemory {
   alignas(64) float take[2][16];       // ... of this group, ...
   alignas(64) float code_take[2][16];  // ... and of its integer sums
   alignas(64) float scaled[R][256];    // q_c S_c before rounding
-  float inverse[R];
-  float q_scale[R];
-  float q_base[R];
-  float score_scale[R];  // q_scale, in units of 2^-23
-  float shift[R];        // minus what a value group's weights are relative to and 1, likewise
-  bool fetch;            // SealedWork::fetch_planes
+  alignas(64) float inverse[16];
+  alignas(64) float q_scale[16];
+  alignas(64) float q_base[16];
+  alignas(64) float score_scale[16];  // q_scale, in units of 2^-23
+  alignas(
+      64) float shift[16];  // minus what a value group's weights are relative to and 1, likewise
+  bool fetch;               // SealedWork::fetch_planes
 };
 
 // Scores of a row and one vector of tokens. Sums of more dots than a partial may take go through

@@ -61,8 +61,23 @@ QS_INLINE F Exp2Coarse(F x) {
   return Words::AddBits(p, fixed);
 }
 
-// Each step is a loop over rows: a row waits for its own largest number between two steps, and
-// meanwhile the others are worked on.
+// Each step is a loop over rows that leaves a vector of lanes for each, and then joins the lanes of
+// four rows at once: a row waits for its own largest number between two steps, and meanwhile the
+// others are worked on. What follows is computed for all rows together.
+
+// Calls Words::MaxOf4 or SumOf4 (`join`) for R vectors of lanes; out has room for 16.
+template <int R, void (*join)(float*, F, F, F, F)>
+QS_INLINE void JoinLanes(const SealedTileMemory<R>& tile, int sums, float* out) {
+  for (int r = 0; r < R; r += 4) {
+    F x[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const int row = r + i < R ? r + i : R - 1;
+      x[i] = Words::Load(tile.lanes[row] + sums * Words::kLanes);
+    }
+    join(out + r, x[0], x[1], x[2], x[3]);
+  }
+}
 
 // Largest q_c S_c of every row, and q_c M_c summed over lanes.
 template <int R>
@@ -77,12 +92,20 @@ QS_ROW_FUNCTION void ScaleQueries(const float* q, const GroupScales& group, int 
       most = Words::Max(most, Words::Magnitude(scaled));
       exact = Words::Fma(x, Words::Load(group.key_middle + c), exact);
     }
-    // A row below 1e-30 counts as zeros but for its exact part.
-    const float max = Words::MaxOf(most);
-    tile.inverse[r] = max > 1e-30f ? 127.0f / max : 0.0f;
-    tile.q_scale[r] = max > 1e-30f ? max * (step / 127.0f) : 0.0f;
-    tile.score_scale[r] = tile.q_scale[r] * kExp2Unit;
+    for (int c = head_dim; c % (4 * Words::kLanes) != 0; c += Words::kLanes) {
+      Words::Store(tile.scaled[r] + c, Words::Zero());
+    }
     Words::Store(tile.lanes[r], exact);
+    Words::Store(tile.lanes[r] + Words::kLanes, most);
+  }
+  JoinLanes<R, Words::MaxOf4>(tile, 1, tile.inverse);
+  for (int r = 0; r < R; r += Words::kLanes) {
+    // So that the inverse is finite: of smaller queries little but the exact part is left.
+    const F max = Words::Max(Words::Load(tile.inverse + r), Words::Set(1e-30f));
+    const F scale = Words::Mul(max, Words::Set(step / 127.0f));
+    Words::Store(tile.inverse + r, Words::Div(Words::Set(127.0f), max));
+    Words::Store(tile.q_scale + r, scale);
+    Words::Store(tile.score_scale + r, Words::Mul(scale, Words::Set(kExp2Unit)));
   }
 }
 
@@ -92,15 +115,22 @@ QS_ROW_FUNCTION void RoundQueries(int head_dim, float center, SealedTileMemory<R
   for (int r = 0; r < R; ++r) {
     const F inverse = Words::Broadcast(tile.inverse + r);
     I sum = Words::ZeroInt();
-    for (int c = 0; c < head_dim; c += Words::kLanes) {
-      const I x = Words::ToInt(Words::Mul(Words::Load(tile.scaled[r] + c), inverse));
-      Words::StoreBytes(tile.q[r] + c, x);
-      sum = Words::AddInt(sum, x);
+    for (int c = 0; c < head_dim; c += 4 * Words::kLanes) {
+      I x[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const F scaled = Words::Load(tile.scaled[r] + c + i * Words::kLanes);
+        x[i] = Words::ToInt(Words::Mul(scaled, inverse));
+      }
+      const I bytes = Words::PackBytes(x);
+      Words::StoreInt(tile.q[r] + c, bytes);
+      sum = Words::AddBytes(sum, bytes);
     }
     const F offset = Words::Set(-tile.q_scale[r] * center);
-    tile.q_base[r] =
-        Words::Sum(Words::Fma(Words::ToFloat(sum), offset, Words::Load(tile.lanes[r])));
+    Words::Store(tile.lanes[r],
+                 Words::Fma(Words::ToFloat(sum), offset, Words::Load(tile.lanes[r])));
   }
+  JoinLanes<R, Words::SumOf4>(tile, 0, tile.q_base);
 }
 
 // What the weights of every row and one value group are relative to: the largest p_t S_t, or a
@@ -116,9 +146,14 @@ QS_ROW_FUNCTION void FindLargest(const GroupScales& group, int part, SealedTileM
       most = Words::Max(most,
                         Words::Fma(Words::Load(tile.scores[r] + i), scale, Words::Load(log + i)));
     }
-    const float max = Words::MaxOf(most);
-    tile.shift[r] = -max - kExp2Unit;
-    tile.max[part][r] = tile.q_base[r] + max / kExp2Unit;
+    Words::Store(tile.lanes[r] + (1 + part) * Words::kLanes, most);
+  }
+  JoinLanes<R, Words::MaxOf4>(tile, 1 + part, tile.max[part]);
+  for (int r = 0; r < R; r += Words::kLanes) {
+    const F max = Words::Load(tile.max[part] + r);
+    Words::Store(tile.shift + r, Words::Sub(Words::Set(-kExp2Unit), max));
+    Words::Store(tile.max[part] + r,
+                 Words::Fma(max, Words::Set(1.0f / kExp2Unit), Words::Load(tile.q_base + r)));
   }
 }
 

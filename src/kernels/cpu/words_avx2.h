@@ -71,6 +71,25 @@ struct WordsBase {
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
   }
+  // Lanes 0 and 1 of every four of a, then of b; and lanes 2 and 3.
+  static QS_INLINE F LowPairs(F a, F b) {
+    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+  }
+  static QS_INLINE F HighPairs(F a, F b) {
+    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+  }
+  static QS_INLINE void MaxOf4(float* out, F a, F b, F c, F d) {
+    const F ab = Max(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    const F cd = Max(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    const F all = Max(LowPairs(ab, cd), HighPairs(ab, cd));
+    _mm_storeu_ps(out, _mm_max_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+  }
+  static QS_INLINE void SumOf4(float* out, F a, F b, F c, F d) {
+    const F ab = Add(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    const F cd = Add(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    const F all = Add(LowPairs(ab, cd), HighPairs(ab, cd));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+  }
   static QS_INLINE F Round(F x) {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
@@ -127,9 +146,6 @@ struct WordsBase {
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     return _mm256_permutevar8x32_epi32(words, order);
   }
-  static QS_INLINE I AddBytes(I sum, I bytes) {
-    return _mm256_add_epi32(sum, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
-  }
 
   // ---- codes
   static QS_INLINE Raw LoadRaw(const std::byte* p) {
@@ -169,6 +185,9 @@ struct Words : WordsBase {
   using Partial4 = __m256i;
   using Partial8 = __m256i;
   static QS_INLINE F Magnitude(F x) { return Abs(x); }
+  static QS_INLINE I AddBytes(I sum, I bytes) {
+    return _mm256_dpbusd_avx_epi32(sum, _mm256_set1_epi8(1), bytes);
+  }
   static QS_INLINE Codes4 Low4(Raw upper) { return LowNibbles(upper); }
   static QS_INLINE Codes4 High4(Raw upper) { return HighNibbles(upper); }
   static QS_INLINE Partial4 ZeroPartial4() { return _mm256_setzero_si256(); }
@@ -200,6 +219,10 @@ struct Words : WordsBase {
   using Partial8 = __m256i;
   static QS_INLINE F Magnitude(F x) {
     return Max(Abs(x), Abs(_mm256_add_ps(x, _mm256_permute_ps(x, 0xB1))));
+  }
+  static QS_INLINE I AddBytes(I sum, I bytes) {
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
   static QS_INLINE Codes4 Low4(Raw upper) { return LowNibbles(upper); }
   static QS_INLINE Codes4 High4(Raw upper) { return HighNibbles(upper); }

@@ -77,6 +77,15 @@ struct Words {
     QS_EACH max = x[i] > max ? x[i] : max;
     return max;
   }
+  // Of four vectors at once: cheaper, and sums in another order than Sum's.
+  static QS_INLINE void MaxOf4(float* out, F a, F b, F c, F d) {
+    const F all[4] = {a, b, c, d};
+    QS_EACH out[i] = MaxOf(all[i]);
+  }
+  static QS_INLINE void SumOf4(float* out, F a, F b, F c, F d) {
+    const F all[4] = {a, b, c, d};
+    QS_EACH out[i] = Sum(all[i]);
+  }
   // To the nearest whole number, ties to even; |x| < 2^22.
   static QS_INLINE F Round(F x) { return (x + Set(12582912.0f)) - Set(12582912.0f); }
   // x * 2^n for whole n in [-250, 254]. Two factors, so that results may be subnormal.
@@ -112,8 +121,7 @@ struct Words {
   // kLanes values in [-128, 127] as bytes, and back.
   static QS_INLINE void StoreBytes(int8_t* p, I x) { QS_EACH p[i] = static_cast<int8_t>(x[i]); }
   static QS_INLINE I LoadBytes(const int8_t* p) { return I{p[0], p[1], p[2], p[3]}; }
-  // Four vectors of such values as bytes; and lanes that together have sum's plus all bytes, which
-  // must not be negative.
+  // Four vectors of such values as bytes; and lanes that together have sum's plus all bytes.
   static QS_INLINE I PackBytes(const I* x) {
     alignas(16) int8_t bytes[4 * kLanes];
     for (int v = 0; v < 4; ++v) StoreBytes(bytes + v * kLanes, x[v]);
@@ -122,8 +130,7 @@ struct Words {
     return r;
   }
   static QS_INLINE I AddBytes(I sum, I bytes) {
-    const Unsigned32 x = Unsigned32(bytes);
-    return sum + I((x & 255) + (x >> 8 & 255) + (x >> 16 & 255) + (x >> 24));
+    return sum + (bytes << 24 >> 24) + (bytes << 16 >> 24) + (bytes << 8 >> 24) + (bytes >> 24);
   }
 
   // ---- codes
