@@ -92,40 +92,65 @@ void CpuBackend::PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& pre
   pool_.ForTasks(tiles, 0, [&](int, int64_t begin, int64_t end) { prepare(begin, end); });
 }
 
+CpuBackend::RowForm CpuBackend::FormOf(WeightFormat format, Inputs inputs) const {
+  if (inputs == Inputs::kHalf) return RowForm::kHalves;
+  if (IsQuantized(format)) return RowForm::kCodes;
+  if (format == WeightFormat::kF32) return RowForm::kFloats;
+  const MatMulKernels& kernels = table_.matmul;
+  return kernels.halves != nullptr        ? RowForm::kHalves
+         : kernels.dense_pairs != nullptr ? RowForm::kPairs
+                                          : RowForm::kFloats;
+}
+
+void CpuBackend::PrepareRows(ConstRows x, RowForm form, Inputs inputs) {
+  const MatMulKernels& kernels = table_.matmul;
+  const int planes = PlanesOf(inputs);
+  switch (form) {
+    case RowForm::kCodes:
+      QS_CHECK(QuantizedBytes(planes * x.rows, x.columns) <= quantized_bytes_);
+      PrepareTiles(x, kernels.quantized_rows / planes, [&](int64_t first, int64_t last) {
+        kernels.quantize(x, planes, first, last, quantized_);
+      });
+      break;
+    case RowForm::kHalves:
+      QS_CHECK(HalfBytes(x.rows, x.columns) <= interleaved_bytes_);
+      PrepareTiles(x, kHalfRows, [&](int64_t first, int64_t last) {
+        kernels.pack_halves(x, first, last, interleaved_);
+      });
+      break;
+    case RowForm::kPairs:
+    case RowForm::kFloats:
+      QS_CHECK(InterleavedBytes(x.rows, x.columns) <= interleaved_bytes_);
+      PrepareTiles(x, kernels.dense_rows, [&](int64_t first, int64_t last) {
+        (form == RowForm::kPairs ? kernels.interleave_pairs : kernels.interleave)(x, first, last,
+                                                                                  interleaved_);
+      });
+      break;
+  }
+}
+
 void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept {
   if (x.rows == 0) return;
-  bool any_quantized = false;
-  bool any_f32 = false, any_bf16 = false;
+  const auto is_f32 = [](const Product& product) {
+    return product.weight->spec.format == WeightFormat::kF32;
+  };
+  if (inputs == Inputs::kHalf &&
+      (table_.matmul.halves == nullptr || std::ranges::any_of(products, is_f32))) {
+    inputs = Inputs::kOnePlane;
+  }
+  bool is_needed[4] = {};
   int64_t blocks = 0;
   for (const Product& product : products) {
     const WeightSpec& spec = product.weight->spec;
-    (IsQuantized(spec.format)             ? any_quantized
-     : spec.format == WeightFormat::kBf16 ? any_bf16
-                                          : any_f32) = true;
+    is_needed[static_cast<int>(FormOf(spec.format, inputs))] = true;
     blocks += CeilDiv(spec.outputs, kBlock);
   }
-  const MatMulKernels& kernels = table_.matmul;
-  if (any_f32 || kernels.halves == nullptr) {
-    if (inputs == Inputs::kHalf) inputs = Inputs::kOnePlane;
-  }
-  if (inputs == Inputs::kHalf) {
-    QS_CHECK(HalfBytes(x.rows, x.columns) <= interleaved_bytes_);
-    PrepareTiles(x, kHalfRows, [&](int64_t first, int64_t last) {
-      kernels.pack_halves(x, first, last, interleaved_);
-    });
-  } else if (any_quantized) {
-    const int planes = PlanesOf(inputs);
-    QS_CHECK(QuantizedBytes(planes * x.rows, x.columns) <= quantized_bytes_);
-    PrepareTiles(x, kernels.quantized_rows / planes, [&](int64_t first, int64_t last) {
-      kernels.quantize(x, planes, first, last, quantized_);
-    });
-  }
-  if (inputs != Inputs::kHalf && (any_f32 || any_bf16)) {
-    QS_CHECK(InterleavedBytes(x.rows, x.columns) <= interleaved_bytes_ && any_f32 != any_bf16);
-    const auto interleave =
-        any_bf16 && kernels.dense_pairs != nullptr ? kernels.interleave_pairs : kernels.interleave;
-    PrepareTiles(x, kernels.dense_rows,
-                 [&](int64_t first, int64_t last) { interleave(x, first, last, interleaved_); });
+  const auto needs = [&](RowForm form) { return is_needed[static_cast<int>(form)]; };
+  // They share memory.
+  QS_CHECK(needs(RowForm::kHalves) + needs(RowForm::kPairs) + needs(RowForm::kFloats) <= 1);
+  for (const RowForm form :
+       {RowForm::kCodes, RowForm::kHalves, RowForm::kPairs, RowForm::kFloats}) {
+    if (needs(form)) PrepareRows(x, form, inputs);
   }
   pool_.ForTasks(blocks, 0, [&](int, int64_t begin, int64_t end) {
     MultiplyBlocks(x.rows, inputs, products, begin, end);
@@ -147,15 +172,13 @@ void CpuBackend::MultiplyBlocks(int64_t rows, Inputs inputs, std::span<const Pro
 void CpuBackend::MultiplyBlocks(const Product& product, int64_t rows, Inputs inputs, int64_t begin,
                                 int64_t end) const {
   const MatMulKernels& kernels = table_.matmul;
-  const WeightFormat format = product.weight->spec.format;
-  const bool in_codes = IsQuantized(format) && inputs != Inputs::kHalf;
-  MatMulArgs args = ArgsOf(product, rows, in_codes ? quantized_ : interleaved_);
+  const RowForm form = FormOf(product.weight->spec.format, inputs);
+  MatMulArgs args = ArgsOf(product, rows, form == RowForm::kCodes ? quantized_ : interleaved_);
   args.x_planes = PlanesOf(inputs);
-  const bool in_pairs = format == WeightFormat::kBf16 && kernels.dense_pairs != nullptr;
-  (inputs == Inputs::kHalf ? kernels.halves
-   : in_codes              ? kernels.quantized
-   : in_pairs              ? kernels.dense_pairs
-                           : kernels.dense)(args, begin, end);
+  (form == RowForm::kCodes    ? kernels.quantized
+   : form == RowForm::kHalves ? kernels.halves
+   : form == RowForm::kPairs  ? kernels.dense_pairs
+                              : kernels.dense)(args, begin, end);
 }
 
 template <typename Each>

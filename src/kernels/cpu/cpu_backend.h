@@ -79,6 +79,10 @@ class CpuBackend final : public Backend {
   // One product over rows that are prepared.
   void MultiplyBlocks(const Product& product, int64_t rows, Inputs inputs, int64_t begin,
                       int64_t end) const;
+  // What a product reads of the rows; MatMulKernels has a function to prepare each.
+  enum class RowForm : uint8_t { kCodes, kHalves, kPairs, kFloats };
+  RowForm FormOf(WeightFormat format, Inputs inputs) const;
+  void PrepareRows(ConstRows x, RowForm form, Inputs inputs);
   template <typename Prepare>
   void PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& prepare);
 

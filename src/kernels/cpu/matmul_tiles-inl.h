@@ -6,14 +6,17 @@
 namespace quantspec::cpu::QS_ISA {
 
 inline constexpr int kStepInputs = 2 * TileWords::kPairs;  // of one product of tiles
+inline constexpr int64_t kFetchPairs = 1024;               // 4 KB
 // Inputs of a pass over all blocks: what 256 rows have of them stays in L2.
 inline constexpr int64_t kPassSteps = 32;
 
-// Rows as bf16, zeros beyond the last row and input: [tile of 16 rows][step][16 rows][16 pairs].
+// Rows as bf16, zeros beyond the last input: [tile of 16 rows][step][16 rows][16 pairs]. Zeros,
+// too, beyond the last row, but for a single tile, which is then multiplied without them.
 inline void PackHalves(ConstRows x, int64_t first, int64_t last, std::byte* out) {
   const int64_t steps = CeilDiv(x.columns, kStepInputs);
   alignas(64) float padded[kStepInputs];
-  for (int64_t row = first * TileWords::kRows; row < last * TileWords::kRows; ++row) {
+  const int64_t end = x.rows < TileWords::kRows ? x.rows : last * TileWords::kRows;
+  for (int64_t row = first * TileWords::kRows; row < end; ++row) {
     Pair* target = reinterpret_cast<Pair*>(out) +
                    row / TileWords::kRows * steps * TileWords::kTile +
                    row % TileWords::kRows * TileWords::kPairs;
@@ -120,7 +123,15 @@ inline const Pair* StepsOf(const MatMulArgs& args, int64_t block, int64_t first,
 struct HalfOperands {
   const Pair* x[2];
   const Pair* weights[2];
+  int64_t ahead;  // pairs that weights are fetched ahead; 0: they are in a cache
 };
+
+QS_INLINE void FetchTile(const Pair* weights) {
+#pragma GCC unroll 16
+  for (int row = 0; row < TileWords::kPairs; ++row) {
+    Words::Prefetch(reinterpret_cast<const std::byte*>(weights + row * kBlock));
+  }
+}
 
 // sums: [R][B][16 rows][16 outputs]. Products in registers 0 to 3, rows in 4 and 5, weights in 6
 // and 7.
@@ -136,6 +147,9 @@ void MultiplyTiles(const HalfOperands& from, int64_t steps, float* sums) {
     TileWords::Load<4>(from.x[0] + at, kStride);
     TileWords::Load<6>(from.weights[0] + at, kStride);
     TileWords::Dot<0, 4, 6>();
+    if (from.ahead != 0) {
+      for (int b = 0; b < B; ++b) FetchTile(from.weights[b] + at + from.ahead);
+    }
     if constexpr (B == 2) {
       TileWords::Load<7>(from.weights[1] + at, kStride);
       TileWords::Dot<1, 4, 7>();
@@ -186,6 +200,8 @@ inline void HalvesPass(const MatMulArgs& args, int64_t first, int64_t last, int6
     }
     for (int64_t tile = 0; tile < row_tiles; tile += 2) {
       const int64_t tiles = row_tiles - tile < 2 ? 1 : 2;
+      from.ahead =
+          tile == 0 && args.fetch_weights && args.format == WeightFormat::kBf16 ? kFetchPairs : 0;
       from.x[0] = x + tile * tile_pairs;
       from.x[1] = from.x[0] + tile_pairs;
       kMultiplyTiles[tiles - 1][blocks - 1](from, end - begin, sums);
@@ -195,7 +211,7 @@ inline void HalvesPass(const MatMulArgs& args, int64_t first, int64_t last, int6
 }
 
 inline void Halves(const MatMulArgs& args, int64_t first, int64_t last) {
-  const TileScope scope;
+  const TileScope scope(args.rows < TileWords::kRows ? args.rows : TileWords::kRows);
   const int64_t steps = CeilDiv(args.inputs, kStepInputs);
   MatMulArgs pass = args;
   for (int64_t begin = 0; begin < steps; begin += kPassSteps) {

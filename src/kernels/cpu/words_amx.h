@@ -38,15 +38,16 @@ struct TileWords {
   }
 };
 
-// Tiles may be used while one of these lives: all eight are 16 rows of 64 bytes.
+// Tiles may be used while one of these lives: of 16 rows of 64 bytes, but registers 0 to 5
+// (products and their left operands) of `rows` rows.
 class TileScope {
  public:
-  TileScope() {
+  explicit TileScope(int64_t rows = TileWords::kRows) {
     alignas(64) uint8_t config[64] = {};
     config[0] = 1;  // palette
     for (int t = 0; t < 8; ++t) {
       config[16 + 2 * t] = 64;  // bytes of a row
-      config[48 + t] = TileWords::kRows;
+      config[48 + t] = static_cast<uint8_t>(t < 6 ? rows : TileWords::kRows);
     }
     __asm__ volatile("ldtilecfg %0" ::"m"(config) : "memory");
   }
