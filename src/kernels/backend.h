@@ -57,7 +57,8 @@ inline constexpr int64_t kPackRows = 16;
 // the second for what the first leaves, about 15 bits. Costs as much as twice the rows, which is
 // little where few rows wait for memory. kHalf is for prompts: where the hardware multiplies tiles
 // of bf16, inputs and weights are rounded to that, which is faster for many rows; elsewhere it is
-// kOnePlane. kF32 weights see floats, kBf16 ones floats or, where the hardware is faster so, bf16.
+// kOnePlane. kF32 weights see floats, kBf16 ones floats or, where the hardware is faster so, bf16,
+// whatever their inputs are said to be.
 enum class Inputs : uint8_t { kOnePlane, kTwoPlanes, kHalf };
 
 // One product of a MatMul: y = x * weight^T (+ bias) or y += ... for residual sums.

@@ -75,18 +75,19 @@ struct SealedTileMemory {
   alignas(64) float scores[R][kKvGroup];  // integer dot products with keys
   alignas(64) int32_t dots[R][kKvGroup];  // so far, where they need several Totals
   alignas(64) float lanes[R][kLaneSums * Words::kLanes];
-  alignas(64) float max[2][16];        // what a value group's weights are relative to
+  // What a value group's weights are relative to. All 16 numbers are computed with, so those of
+  // rows that are not there must be harmless.
+  alignas(64) float max[2][16] = {};
   alignas(64) float keep[16];          // the factor of the state so far, ...
   alignas(64) float take[2][16];       // ... of this group, ...
   alignas(64) float code_take[2][16];  // ... and of its integer sums
   alignas(64) float scaled[R][256];    // q_c S_c before rounding
   alignas(64) float inverse[16];
   alignas(64) float q_scale[16];
-  alignas(64) float q_base[16];
+  alignas(64) float q_base[16] = {};
   alignas(64) float score_scale[16];  // q_scale, in units of 2^-23
-  alignas(
-      64) float shift[16];  // minus what a value group's weights are relative to and 1, likewise
-  bool fetch;               // SealedWork::fetch_planes
+  alignas(64) float shift[16];        // q_base less a value group's max and 1, likewise
+  bool fetch;                         // SealedWork::fetch_planes
 };
 
 // Scores of a row and one vector of tokens. Sums of more dots than a partial may take go through

@@ -1,7 +1,8 @@
-// Linear layers of many rows in products of tiles of bf16, for prompts: a block's weights become
-// bf16 once for all rows. Over TileWords; after matmul_pairs-inl.h. Bound by the products, 16
-// cycles for 16 rows, outputs and pairs of inputs, and by making weights bf16, some 80 cycles for
-// 16 outputs and pairs.
+// Linear layers in products of tiles of bf16: of prompts, for whose many rows a block's weights
+// become bf16 once; and of any rows where weights are bf16, which are tiles as they lie. Over
+// TileWords; after matmul_pairs-inl.h. Bound by the products, 16 cycles for 16 rows, outputs and
+// pairs of inputs, and by making weights bf16, some 80 cycles for 16 outputs and pairs; few rows by
+// memory.
 
 namespace quantspec::cpu::QS_ISA {
 
