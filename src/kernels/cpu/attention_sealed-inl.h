@@ -65,8 +65,8 @@ QS_INLINE F Exp2Coarse(F x) {
 // four rows at once: a row waits for its own largest number between two steps, and meanwhile the
 // others are worked on. What follows is computed for all rows together.
 
-// Calls Words::MaxOf4 or SumOf4 (`join`) for R vectors of lanes; out has room for 16.
-template <int R, void (*join)(float*, F, F, F, F)>
+// Joins R vectors of lanes by op (Words::Max or Add); out has room for 16.
+template <int R, F (*op)(F, F)>
 QS_INLINE void JoinLanes(const SealedTileMemory<R>& tile, int sums, float* out) {
   for (int r = 0; r < R; r += 4) {
     F x[4];
@@ -75,7 +75,7 @@ QS_INLINE void JoinLanes(const SealedTileMemory<R>& tile, int sums, float* out) 
       const int row = r + i < R ? r + i : R - 1;
       x[i] = Words::Load(tile.lanes[row] + sums * Words::kLanes);
     }
-    join(out + r, x[0], x[1], x[2], x[3]);
+    Words::JoinLanes4<op>(out + r, x[0], x[1], x[2], x[3]);
   }
 }
 
@@ -98,7 +98,7 @@ QS_ROW_FUNCTION void ScaleQueries(const float* q, const GroupScales& group, int 
     Words::Store(tile.lanes[r], exact);
     Words::Store(tile.lanes[r] + Words::kLanes, most);
   }
-  JoinLanes<R, Words::MaxOf4>(tile, 1, tile.inverse);
+  JoinLanes<R, Words::Max>(tile, 1, tile.inverse);
   for (int r = 0; r < R; r += Words::kLanes) {
     // So that the inverse is finite: of smaller queries little but the exact part is left.
     const F max = Words::Max(Words::Load(tile.inverse + r), Words::Set(1e-30f));
@@ -130,7 +130,7 @@ QS_ROW_FUNCTION void RoundQueries(int head_dim, float center, SealedTileMemory<R
     Words::Store(tile.lanes[r],
                  Words::Fma(Words::ToFloat(sum), offset, Words::Load(tile.lanes[r])));
   }
-  JoinLanes<R, Words::SumOf4>(tile, 0, tile.q_base);
+  JoinLanes<R, Words::Add>(tile, 0, tile.q_base);
 }
 
 // What the weights of every row and one value group are relative to: the largest p_t S_t, or a
@@ -148,7 +148,7 @@ QS_ROW_FUNCTION void FindLargest(const GroupScales& group, int part, SealedTileM
     }
     Words::Store(tile.lanes[r] + (1 + part) * Words::kLanes, most);
   }
-  JoinLanes<R, Words::MaxOf4>(tile, 1 + part, tile.max[part]);
+  JoinLanes<R, Words::Max>(tile, 1 + part, tile.max[part]);
   for (int r = 0; r < R; r += Words::kLanes) {
     const F max = Words::Load(tile.max[part] + r);
     Words::Store(tile.shift + r, Words::Sub(Words::Set(-kExp2Unit), max));

@@ -138,20 +138,19 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs
       (table_.matmul.halves == nullptr || std::ranges::any_of(products, is_f32))) {
     inputs = Inputs::kOnePlane;
   }
-  bool is_needed[4] = {};
+  bool is_ready[4] = {};
   int64_t blocks = 0;
   for (const Product& product : products) {
     const WeightSpec& spec = product.weight->spec;
-    is_needed[static_cast<int>(FormOf(spec.format, inputs))] = true;
+    const RowForm form = FormOf(spec.format, inputs);
+    bool& ready = is_ready[static_cast<int>(form)];
+    if (!ready) PrepareRows(x, form, inputs);
+    ready = true;
     blocks += CeilDiv(spec.outputs, kBlock);
   }
-  const auto needs = [&](RowForm form) { return is_needed[static_cast<int>(form)]; };
+  const auto count = [&](RowForm form) { return int{is_ready[static_cast<int>(form)]}; };
   // They share memory.
-  QS_CHECK(needs(RowForm::kHalves) + needs(RowForm::kPairs) + needs(RowForm::kFloats) <= 1);
-  for (const RowForm form :
-       {RowForm::kCodes, RowForm::kHalves, RowForm::kPairs, RowForm::kFloats}) {
-    if (needs(form)) PrepareRows(x, form, inputs);
-  }
+  QS_CHECK(count(RowForm::kHalves) + count(RowForm::kPairs) + count(RowForm::kFloats) <= 1);
   pool_.ForTasks(blocks, 0, [&](int, int64_t begin, int64_t end) {
     MultiplyBlocks(x.rows, inputs, products, begin, end);
   });

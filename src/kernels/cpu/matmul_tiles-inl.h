@@ -7,7 +7,6 @@
 namespace quantspec::cpu::QS_ISA {
 
 inline constexpr int kStepInputs = 2 * TileWords::kPairs;  // of one product of tiles
-inline constexpr int64_t kFetchPairs = 1024;               // 4 KB
 // Inputs of a pass over all blocks: what 256 rows have of them stays in L2.
 inline constexpr int64_t kPassSteps = 32;
 
@@ -124,13 +123,13 @@ inline const Pair* StepsOf(const MatMulArgs& args, int64_t block, int64_t first,
 struct HalfOperands {
   const Pair* x[2];
   const Pair* weights[2];
-  int64_t ahead;  // pairs that weights are fetched ahead; 0: they are in a cache
+  int64_t ahead;  // bytes that weights are fetched ahead; 0: they are in a cache
 };
 
-QS_INLINE void FetchTile(const Pair* weights) {
+QS_INLINE void FetchTile(const Pair* weights, int64_t ahead) {
 #pragma GCC unroll 16
   for (int row = 0; row < TileWords::kPairs; ++row) {
-    Words::Prefetch(reinterpret_cast<const std::byte*>(weights + row * kBlock));
+    Words::Prefetch(reinterpret_cast<const std::byte*>(weights + row * kBlock) + ahead);
   }
 }
 
@@ -149,7 +148,7 @@ void MultiplyTiles(const HalfOperands& from, int64_t steps, float* sums) {
     TileWords::Load<6>(from.weights[0] + at, kStride);
     TileWords::Dot<0, 4, 6>();
     if (from.ahead != 0) {
-      for (int b = 0; b < B; ++b) FetchTile(from.weights[b] + at + from.ahead);
+      for (int b = 0; b < B; ++b) FetchTile(from.weights[b] + at, from.ahead);
     }
     if constexpr (B == 2) {
       TileWords::Load<7>(from.weights[1] + at, kStride);
@@ -201,8 +200,8 @@ inline void HalvesPass(const MatMulArgs& args, int64_t first, int64_t last, int6
     }
     for (int64_t tile = 0; tile < row_tiles; tile += 2) {
       const int64_t tiles = row_tiles - tile < 2 ? 1 : 2;
-      from.ahead =
-          tile == 0 && args.fetch_weights && args.format == WeightFormat::kBf16 ? kFetchPairs : 0;
+      const bool is_from_memory = tile == 0 && args.format == WeightFormat::kBf16;
+      from.ahead = is_from_memory ? FetchAhead<1>(args, kDenseRows) : 0;
       from.x[0] = x + tile * tile_pairs;
       from.x[1] = from.x[0] + tile_pairs;
       kMultiplyTiles[tiles - 1][blocks - 1](from, end - begin, sums);

@@ -78,17 +78,13 @@ struct WordsBase {
   static QS_INLINE F HighPairs(F a, F b) {
     return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
   }
-  static QS_INLINE void MaxOf4(float* out, F a, F b, F c, F d) {
-    const F ab = Max(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    const F cd = Max(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    const F all = Max(LowPairs(ab, cd), HighPairs(ab, cd));
-    _mm_storeu_ps(out, _mm_max_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
-  }
-  static QS_INLINE void SumOf4(float* out, F a, F b, F c, F d) {
-    const F ab = Add(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    const F cd = Add(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    const F all = Add(LowPairs(ab, cd), HighPairs(ab, cd));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+  template <F (*op)(F, F)>
+  static QS_INLINE void JoinLanes4(float* out, F a, F b, F c, F d) {
+    const F ab = op(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    const F cd = op(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    F all = op(LowPairs(ab, cd), HighPairs(ab, cd));
+    all = op(all, _mm256_permute2f128_ps(all, all, 1));
+    _mm_storeu_ps(out, _mm256_castps256_ps128(all));
   }
   static QS_INLINE F Round(F x) {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -68,19 +68,14 @@ struct Words {
   static QS_INLINE F HighPairs(F a, F b) {
     return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
   }
-  static QS_INLINE void MaxOf4(float* out, F a, F b, F c, F d) {
-    const F ab = Max(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    const F cd = Max(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    const F all = Max(LowPairs(ab, cd), HighPairs(ab, cd));
-    const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-    _mm_storeu_ps(out, _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
-  }
-  static QS_INLINE void SumOf4(float* out, F a, F b, F c, F d) {
-    const F ab = Add(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    const F cd = Add(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    const F all = Add(LowPairs(ab, cd), HighPairs(ab, cd));
-    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+  template <F (*op)(F, F)>
+  static QS_INLINE void JoinLanes4(float* out, F a, F b, F c, F d) {
+    const F ab = op(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const F cd = op(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    F all = op(LowPairs(ab, cd), HighPairs(ab, cd));
+    all = op(all, _mm512_shuffle_f32x4(all, all, 0x4E));
+    all = op(all, _mm512_shuffle_f32x4(all, all, 0xB1));
+    _mm_storeu_ps(out, _mm512_castps512_ps128(all));
   }
   static QS_INLINE F Round(F x) { return _mm512_roundscale_ps(x, 0); }
   static QS_INLINE F Scale2(F x, F n) { return _mm512_scalef_ps(x, n); }
