@@ -18,7 +18,8 @@ import subprocess
 import sys
 
 GROUP = 128        # tokens of a sealed group
-CHUNK = 256        # rows of a prefill pass
+PACK = 16          # outputs packed together
+REFINED = 32       # packs of the head that a draft reads again
 GAMMA = 4
 
 
@@ -59,7 +60,7 @@ class Machine:
 
 def weight_bytes(linears, planes, group=32):
     """Codes of 4 bits a plane, and a scale and a zero in 16 bits a group; rows padded to 16."""
-    cells = sum(-(-outputs // 16) * 16 * inputs for outputs, inputs in linears)
+    cells = sum(-(-outputs // PACK) * PACK * inputs for outputs, inputs in linears)
     return cells * planes // 2 + cells // group * 4
 
 
@@ -78,7 +79,21 @@ def kv_bytes(shape, tokens, reader):
     return shape.kv_heads * (sealed + (tokens - groups * GROUP) * dense_token)
 
 
-def step(shape, depth, reader, rows, planes=1, head_planes=2):
+def head_step(shape, rows, is_draft):
+    """Bytes and int8 operations of the head, in two planes in memory."""
+    head = [(shape.vocab, shape.hidden)]
+    # Its inputs are quantised in two planes, which doubles its products; not where a draft reads
+    # one plane of it, to look again at the packs whose logits are largest.
+    whole, cells = weight_bytes(head, 2), shape.vocab * shape.hidden
+    if not is_draft:
+        return whole, 4 * rows * cells
+    packs = -(-shape.vocab // PACK)
+    refined = min(REFINED, packs)
+    return (weight_bytes(head, 1) + whole * refined // packs,
+            2 * rows * cells + 4 * rows * refined * PACK * shape.hidden)
+
+
+def step(shape, depth, reader, rows, planes=1, is_draft=False):
     """(name, bytes, int8 operations, float operations) of a step, one layer after another."""
     width = shape.q_heads * shape.head_dim
     parts = []
@@ -90,10 +105,7 @@ def step(shape, depth, reader, rows, planes=1, head_planes=2):
     both = 4 * rows * shape.layers * width               # scores and values, a token
     parts.append(("kv", shape.layers * kv_bytes(shape, depth, reader), both * sealed,
                   both * (depth - sealed)))
-    # The head's inputs are quantised in two planes, which doubles its products.
-    head = [(shape.vocab, shape.hidden)]
-    parts.append(("weights", weight_bytes(head, head_planes),
-                  4 * rows * shape.vocab * shape.hidden, 0))
+    parts.append(("weights", *head_step(shape, rows, is_draft), 0))
     return parts
 
 
@@ -150,7 +162,7 @@ def print_floors(machines):
         for depth in shape.depths:
             cells = [shape.name, depth]
             for reader, count in (("dense", 1), ("target", 1), ("draft", 1), ("target", GAMMA + 1)):
-                parts = step(shape, depth, reader, count)
+                parts = step(shape, depth, reader, count, is_draft=reader == "draft")
                 cells.append(" / ".join(number(1e3 * floor_s(parts, machine))
                                         for machine in machines))
             rows.append(cells)
@@ -207,7 +219,8 @@ def print_steps(machine, ops, bench):
             us[f"matmul {weights} {reader}", count]
             for weights in ("attn_qkv", "attn_output", "ffn_gate_up", "ffn_down"))
         kernels = (shape.layers * layer + us[f"matmul head {reader}", count]) / 1e3
-        floor = 1e3 * floor_s(step(shape, depth, reader, count), machine)
+        parts = step(shape, depth, reader, count, is_draft=reader == "draft")
+        floor = 1e3 * floor_s(parts, machine)
         cells = [name, number(floor), number(kernels)]
         if name in measured:
             cells += [number(measured[name]), f"{floor / measured[name]:.0%}"]
@@ -258,7 +271,7 @@ def check(program, model_path):
             draft = "draft" if cache == "hierarchical" else "dense"
             counted = step_bytes(step(shape, line["depth"], target, 1))
             if line["gamma"]:
-                counted += GAMMA * step_bytes(step(shape, line["depth"], draft, 1))
+                counted += GAMMA * step_bytes(step(shape, line["depth"], draft, 1, is_draft=True))
                 counted /= GAMMA + 1
             compare(f"bytes a token, {cache}, gamma {line['gamma']}, depth {line['depth']}",
                     line["bytes_per_token"], counted)

@@ -1,11 +1,13 @@
 // TimeOps: single operations over random data, with the shapes and formats of a model.
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <numeric>
 
 #include "decode/speculative.h"
+#include "engine/cold_weights.h"
 #include "engine/model_file.h"
 #include "kernels/peak.h"
+#include "model/head.h"
 #include "quantspec/engine.h"
 
 namespace quantspec {
@@ -14,24 +16,11 @@ namespace {
 // Weights are cold if one run streams through more than a last-level cache holds.
 constexpr size_t kColdBytes = size_t{256} << 20;
 constexpr size_t kMostCacheBytes = size_t{1} << 30;
-constexpr uint64_t kSeed = 1;
+constexpr size_t kMostLinears = 3;  // that share an input
 constexpr char kPeakInt4[] = "peak int4";
 constexpr char kPeakInt8[] = "peak int8";
 constexpr char kPeakFloat[] = "peak float";
 constexpr char kPeakBf16[] = "peak bf16";
-
-void FillRandom(float* values, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    values[i] = static_cast<float>(2 * RandomUniform(kSeed, 0, i) - 1);
-  }
-}
-
-Buffer RandomRows(int64_t rows, int64_t columns) {
-  const auto count = static_cast<size_t>(rows * columns);
-  Buffer buffer(count * sizeof(float));
-  FillRandom(buffer.As<float>(), count);
-  return buffer;
-}
 
 // The median over `repeat` runs of `run`, which makes `calls` calls: microseconds of one.
 template <typename Run>
@@ -47,54 +36,6 @@ double MedianUs(int repeat, size_t calls, const Run& run) {
   std::nth_element(seconds.begin(), middle, seconds.end());
   return *middle * 1e6 / static_cast<double>(calls);
 }
-
-// One packed weight of random values, copied often enough to be cold.
-class ColdWeights {
- public:
-  ColdWeights(const WeightSpec& spec, size_t copies, const Backend& backend) {
-    const WeightBytes bytes = backend.SizeOf(spec);
-    const size_t stride = bytes.upper + bytes.lower;
-    memory_ = Buffer(stride * copies);
-    for (size_t copy = 0; copy < copies; ++copy) {
-      PackedWeight weight;
-      weight.spec = spec;
-      weight.upper = memory_.data() + copy * stride;
-      weight.lower = bytes.lower > 0 ? weight.upper + bytes.upper : nullptr;
-      weights_.push_back(weight);
-    }
-    Pack(backend);
-    for (size_t copy = 1; copy < copies; ++copy) {
-      std::copy_n(memory_.data(), stride, memory_.data() + copy * stride);
-    }
-  }
-  const PackedWeight& at(size_t copy) const { return weights_[copy]; }
-
- private:
-  void Pack(const Backend& backend) const {
-    const PackedWeight& weight = weights_.front();
-    const WeightSpec& spec = weight.spec;
-    const auto inputs = static_cast<size_t>(spec.inputs);
-    for (int64_t first = 0; first < spec.outputs; first += kPackRows) {
-      const int64_t rows = std::min(kPackRows, spec.outputs - first);
-      const Buffer values = RandomRows(rows, spec.inputs);
-      const ConstRows x(values.As<float>(), rows, spec.inputs);
-      if (spec.group == 0) {
-        backend.PackDense(x, first, weight);
-        continue;
-      }
-      const size_t count = static_cast<size_t>(rows) * inputs;
-      std::vector<uint8_t> upper(count), lower(count);
-      std::vector<GroupScale> scales(count / static_cast<size_t>(spec.group));
-      EncodeRows(x, spec.group, upper.data(), lower.data(), scales.data());
-      HqRows codes{rows, spec.inputs, spec.group, upper, lower, scales};
-      if (spec.format == WeightFormat::kHq4) codes.lower = {};
-      backend.PackQuantized(codes, first, weight);
-    }
-  }
-
-  Buffer memory_;
-  std::vector<PackedWeight> weights_;
-};
 
 class OpTimer {
  public:
@@ -112,12 +53,11 @@ class OpTimer {
   std::vector<OpTiming> Run(std::span<const int> depths) {
     Reserve(*std::max_element(depths.begin(), depths.end()));
     TimePeaks();
-    TimeLinear("attn_qkv", {"blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight"});
-    TimeLinear("attn_output", {"blk.0.attn_output.weight"});
-    TimeLinear("ffn_gate_up", {"blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"});
-    TimeLinear("ffn_down", {"blk.0.ffn_down.weight"});
-    TimeLinear("head", {plan_.Find("output.weight") ? "output.weight" : "token_embd.weight"},
-               Inputs::kTwoPlanes);
+    TimeProducts("attn_qkv", {"blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight"});
+    TimeProducts("attn_output", {"blk.0.attn_output.weight"});
+    TimeProducts("ffn_gate_up", {"blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"});
+    TimeProducts("ffn_down", {"blk.0.ffn_down.weight"});
+    TimeHead();
     for (const int depth : depths) {
       if (depth > 0) TimeAttend(depth);
     }
@@ -157,65 +97,99 @@ class OpTimer {
     if (peaks.bf16.operations > 0) bf16_peak_ = kPeakBf16;
   }
 
-  // The products that share an input, as the forward pass calls them, for both readers.
-  void TimeLinear(const std::string& name, const std::vector<const char*>& tensors,
-                  Inputs input_planes = Inputs::kOnePlane) {
-    std::vector<WeightSpec> target, draft;
-    std::vector<Planes> draft_planes;
+  // Linear layers that share an input, as the forward pass calls them, for both readers.
+  template <typename Multiply>
+  void TimeLinears(const std::string& name, const std::vector<const char*>& tensors,
+                   int input_planes, const Multiply& multiply) {
+    std::vector<const TensorPlan*> plans;
     for (const char* tensor : tensors) {
-      const TensorPlan* plan = plan_.Find(tensor);
-      if (plan == nullptr) return;
-      target.push_back(plan->target);
-      draft.push_back(plan->has_draft_copy ? plan->draft : plan->target);
-      draft_planes.push_back(plan->draft_planes);
+      plans.push_back(plan_.Find(tensor));
+      if (plans.back() == nullptr) return;
     }
-    const std::vector<Planes> both(tensors.size(), Planes::kBoth);
-    TimeProducts("matmul " + name + " target", target, both, input_planes);
-    TimeProducts("matmul " + name + " draft", draft, draft_planes, input_planes);
+    for (const Reader reader : {Reader::kTarget, Reader::kDraft}) {
+      const bool is_target = reader == Reader::kTarget;
+      TimeReader("matmul " + name + (is_target ? " target" : " draft"), plans, reader, input_planes,
+                 multiply);
+    }
   }
 
-  void TimeProducts(const std::string& op, const std::vector<WeightSpec>& specs,
-                    const std::vector<Planes>& planes, Inputs input_planes) {
-    uint64_t bytes = 0, stored = 0;
-    double products_of_row = 0;
-    const char* peak = kPeakInt4;
-    for (size_t i = 0; i < specs.size(); ++i) {
-      const WeightBytes of_weight = backend_->SizeOf(specs[i]);
-      bytes += of_weight.upper + (planes[i] == Planes::kBoth ? of_weight.lower : 0);
-      stored += of_weight.upper + of_weight.lower;
-      const bool is_dense = specs[i].group == 0;
+  void TimeProducts(const std::string& name, const std::vector<const char*>& tensors) {
+    TimeLinears(
+        name, tensors, 1,
+        [&](std::span<const Linear> linears, Reader reader, ConstRows x, std::span<const Rows> y) {
+          std::array<Product, kMostLinears> products;
+          for (size_t i = 0; i < linears.size(); ++i) {
+            products[i] = ProductOf(linears[i], reader, y[i]);
+          }
+          backend_->MatMul(x, std::span(products).first(linears.size()));
+        });
+  }
+
+  void TimeHead() {
+    TimeLinears(
+        "head", {plan_.Find("output.weight") ? "output.weight" : "token_embd.weight"}, 2,
+        [&](std::span<const Linear> linears, Reader reader, ConstRows x, std::span<const Rows> y) {
+          MultiplyHead(*backend_, linears[0], reader, x, y[0]);
+        });
+  }
+
+  // Operations of one row, and the peak that bounds them.
+  double OperationsOf(const std::vector<const TensorPlan*>& plans, Reader reader, int input_planes,
+                      const char** peak) const {
+    double operations = 0;
+    *peak = kPeakInt4;
+    for (const TensorPlan* plan : plans) {
+      const bool is_draft = reader == Reader::kDraft;
+      const WeightSpec& spec = is_draft && plan->has_draft_copy ? plan->draft : plan->target;
+      const bool both = !is_draft || plan->draft_planes == Planes::kBoth;
+      const bool is_dense = spec.group == 0;
       if (is_dense) {
-        peak = specs[i].format == WeightFormat::kBf16 ? bf16_peak_ : kPeakFloat;
-      } else if (specs[i].format == WeightFormat::kHq8 && planes[i] == Planes::kBoth) {
-        peak = kPeakInt8;
+        *peak = spec.format == WeightFormat::kBf16 ? bf16_peak_ : kPeakFloat;
+      } else if (spec.format == WeightFormat::kHq8 && both) {
+        *peak = kPeakInt8;
       }
-      products_of_row += static_cast<double>(specs[i].outputs) *
-                         static_cast<double>(specs[i].inputs) *
-                         (input_planes == Inputs::kTwoPlanes && !is_dense ? 2 : 1);
+      const bool is_coarse = is_dense || (is_draft && plan->is_refined);
+      operations += 2.0 * static_cast<double>(spec.outputs) * static_cast<double>(spec.inputs) *
+                    (is_coarse ? 1 : input_planes);
+    }
+    return operations;
+  }
+
+  template <typename Multiply>
+  void TimeReader(const std::string& op, const std::vector<const TensorPlan*>& plans, Reader reader,
+                  int input_planes, const Multiply& multiply) {
+    uint64_t stored = 0;
+    for (const TensorPlan* plan : plans) {
+      const bool is_copy = reader == Reader::kDraft && plan->has_draft_copy;
+      const WeightBytes of_weight = backend_->SizeOf(is_copy ? plan->draft : plan->target);
+      stored += of_weight.upper + of_weight.lower;
     }
     const auto copies = static_cast<size_t>(kColdBytes / stored + 1);
-    std::vector<ColdWeights> weights;
+    std::vector<ColdLinear> cold;
     std::vector<Buffer> outputs;
-    for (const WeightSpec& spec : specs) {
-      weights.emplace_back(spec, copies, *backend_);
-      outputs.push_back(RandomRows(most_rows_, spec.outputs));
+    uint64_t bytes = 0;
+    for (const TensorPlan* plan : plans) {
+      cold.emplace_back(*plan, reader, copies, *backend_);
+      outputs.push_back(RandomRows(most_rows_, plan->target.outputs));
+      bytes += HeadBytes(*backend_, cold.back().at(0), reader);
     }
-    const int64_t inputs = specs.front().inputs;
+    const char* peak = nullptr;
+    const double operations = OperationsOf(plans, reader, input_planes, &peak);
+    const int64_t inputs = plans.front()->target.inputs;
     const Buffer input = RandomRows(most_rows_, inputs);
-    std::vector<Product> products(specs.size());
+    std::vector<Linear> linears(plans.size());
+    std::vector<Rows> y(plans.size());
     for (const int rows : rows_) {
-      const ConstRows x(input.As<float>(), rows, inputs);
+      for (size_t i = 0; i < plans.size(); ++i) {
+        y[i] = Rows(outputs[i].As<float>(), rows, plans[i]->target.outputs);
+      }
       const double us = MedianUs(repeat_, copies, [&] {
         for (size_t copy = 0; copy < copies; ++copy) {
-          for (size_t i = 0; i < specs.size(); ++i) {
-            products[i].weight = &weights[i].at(copy);
-            products[i].planes = planes[i];
-            products[i].y = Rows(outputs[i].As<float>(), rows, specs[i].outputs);
-          }
-          backend_->MatMul(x, products, input_planes);
+          for (size_t i = 0; i < plans.size(); ++i) linears[i] = cold[i].at(copy);
+          multiply(linears, reader, ConstRows(input.As<float>(), rows, inputs), y);
         }
       });
-      Add(op, rows, 0, us, bytes, 2.0 * rows * products_of_row, peak);
+      Add(op, rows, 0, us, bytes, rows * operations, peak);
     }
   }
 

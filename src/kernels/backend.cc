@@ -95,6 +95,11 @@ void Backend::MatMul(ConstRows x, std::span<const Product> products, Inputs inpu
     const WeightSpec& spec = product.weight->spec;
     QS_CHECK(spec.inputs == x.columns);
     CheckView(product.y, x.rows, spec.outputs);
+    if (product.outputs != kAllOutputs) {
+      CheckPackedRows(spec, product.first_output, product.outputs);
+    } else {
+      QS_CHECK(product.first_output == 0);
+    }
     if (spec.format == WeightFormat::kHq8 && product.planes == Planes::kBoth) {
       QS_CHECK(product.weight->lower != nullptr);
     }

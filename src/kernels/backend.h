@@ -63,12 +63,16 @@ enum class Inputs : uint8_t { kOnePlane, kTwoPlanes, kHalf };
 
 // One product of a MatMul: y = x * weight^T (+ bias) or y += ... for residual sums.
 enum class Accumulate : uint8_t { kNo, kYes };
+inline constexpr int64_t kAllOutputs = -1;
 struct Product {
   const PackedWeight* weight = nullptr;
   Planes planes = Planes::kBoth;  // kUpper: read the upper plane of a kHq8 weight only
   const float* bias = nullptr;    // [outputs] or null
   Rows y;                         // [rows, outputs]
   Accumulate accumulate = Accumulate::kNo;
+  // The outputs to compute, as PackQuantized counts them; others of y stay as they are.
+  int64_t first_output = 0;
+  int64_t outputs = kAllOutputs;
 };
 
 // ------------------------------------------------------------------------------------ cache

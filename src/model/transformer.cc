@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/head.h"
+
 namespace quantspec {
 namespace {
 
@@ -57,17 +59,6 @@ ScratchLimits BackendLimits(const ModelConfig& config, TransformerLimits limits)
   scratch.q_heads = config.info.q_heads;
   scratch.fine_rows = limits.step_rows;
   return scratch;
-}
-
-Product MakeProduct(const Linear& linear, Reader reader, Rows y,
-                    Accumulate accumulate = Accumulate::kNo) {
-  Product product;
-  product.weight = reader == Reader::kTarget ? &linear.target : &linear.draft;
-  product.planes = reader == Reader::kTarget ? Planes::kBoth : linear.draft_planes;
-  product.bias = linear.bias;
-  product.y = y;
-  product.accumulate = accumulate;
-  return product;
 }
 
 }  // namespace
@@ -192,8 +183,8 @@ void Transformer::Attention(int index, Reader reader, Inputs inputs, Rows x,
   const Rows normed = normed_.Rows(0, x.rows), q = q_.Rows(0, x.rows), k = k_.Rows(0, x.rows),
              v = v_.Rows(0, x.rows), attended = attended_.Rows(0, x.rows);
   backend_->RmsNorm(x, layer.attn_norm, config.epsilon, normed);
-  const Product products[] = {MakeProduct(layer.q, reader, q), MakeProduct(layer.k, reader, k),
-                              MakeProduct(layer.v, reader, v)};
+  const Product products[] = {ProductOf(layer.q, reader, q), ProductOf(layer.k, reader, k),
+                              ProductOf(layer.v, reader, v)};
   backend_->MatMul(normed, products, inputs);
   if (config.has_qk_norm) {
     const Rows q_by_head(q.data, q.rows * info.q_heads, info.head_dim);
@@ -234,7 +225,7 @@ void Transformer::Attention(int index, Reader reader, Inputs inputs, Rows x,
     args.out = attended.Rows(slice.first_row, slice.rows);
     backend_->Attend(args);
   }
-  const Product output = MakeProduct(layer.o, reader, x, Accumulate::kYes);
+  const Product output = ProductOf(layer.o, reader, x, Accumulate::kYes);
   backend_->MatMul(attended, {&output, 1}, inputs);
 }
 
@@ -243,21 +234,18 @@ void Transformer::FeedForward(int index, Reader reader, Inputs inputs, Rows x) {
   const Rows normed = normed_.Rows(0, x.rows), gate = gate_.Rows(0, x.rows),
              up = up_.Rows(0, x.rows);
   backend_->RmsNorm(x, layer.ffn_norm, model_.config().epsilon, normed);
-  const Product products[] = {MakeProduct(layer.gate, reader, gate),
-                              MakeProduct(layer.up, reader, up)};
+  const Product products[] = {ProductOf(layer.gate, reader, gate),
+                              ProductOf(layer.up, reader, up)};
   backend_->MatMul(normed, products, inputs);
   backend_->GatedActivation(gate, up, gate);
-  const Product down = MakeProduct(layer.down, reader, x, Accumulate::kYes);
+  const Product down = ProductOf(layer.down, reader, x, Accumulate::kYes);
   backend_->MatMul(gate, {&down, 1}, inputs);
 }
 
 ConstRows Transformer::Logits(Reader reader, Rows x) {
   const Rows normed = normed_.Rows(0, x.rows), logits = logits_.Rows(0, x.rows);
   backend_->RmsNorm(x, model_.output_norm(), model_.config().epsilon, normed);
-  const Product head = MakeProduct(model_.head(), reader, logits);
-  // The head's rounding reaches the logits undamped, and few rows wait for its bytes anyway:
-  // docs/decisions/0003-activations-in-8-bits.md.
-  backend_->MatMul(normed, {&head, 1}, Inputs::kTwoPlanes);
+  MultiplyHead(*backend_, model_.head(), reader, normed, logits);
   return logits;
 }
 

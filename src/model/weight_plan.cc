@@ -39,12 +39,9 @@ void PlanLinear(const WeightOptions& options, bool is_head, bool is_exact_in_dra
       plan.target = SpecFor(dense, source, 0);
       if (is_exact_in_draft || group == 0) return;
       plan.has_draft_copy = true;
-      if (is_head) {  // at 4 bits the head alone costs the most agreement
-        plan.draft = SpecFor(WeightFormat::kHq8, source, group);
-      } else {
-        plan.imports_draft = is_affine4;
-        plan.draft = SpecFor(WeightFormat::kHq4, source, is_affine4 ? 32 : group);
-      }
+      plan.imports_draft = is_affine4;
+      plan.draft = SpecFor(WeightFormat::kHq4, source, is_affine4 ? 32 : group);
+      plan.is_refined = is_head;
       return;
     case WeightMode::kAuto:
       if (is_affine4) {
@@ -55,13 +52,15 @@ void PlanLinear(const WeightOptions& options, bool is_head, bool is_exact_in_dra
       [[fallthrough]];
     case WeightMode::kNested:
       plan.target = SpecFor(group == 0 ? dense : WeightFormat::kHq8, source, group);
-      if (group != 0 && !is_head && !is_exact_in_draft) {
+      if (group == 0) return;
+      if (!is_exact_in_draft) {
         plan.draft_planes = Planes::kUpper;
-      } else {
-        // Q8_0's own codes lose nothing, but their range is symmetric, which would cost a reader of
-        // the upper plane alone one level in nine.
-        plan.imports_target = source.type == GgmlType::kQ8_0 && group == 32;
+        plan.is_refined = is_head;
       }
+      // Q8_0's own codes lose nothing, but their range is symmetric, which costs a reader of the
+      // upper plane alone one level in nine; a refined head can bear that.
+      plan.imports_target =
+          (is_head || is_exact_in_draft) && source.type == GgmlType::kQ8_0 && group == 32;
       return;
   }
 }

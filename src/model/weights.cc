@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "model/head.h"
 #include "quantspec/error.h"
 
 namespace quantspec {
@@ -110,12 +111,23 @@ void LoadLinear(const TensorSource& source, const TensorPlan& plan, const Backen
   if (!is_finite) RefuseNotFinite(source, *plan.source);
 }
 
-uint64_t ReadBytesOf(const Backend& backend, const PackedWeight& weight, Planes planes) {
-  const WeightBytes bytes = backend.SizeOf(weight.spec);
-  return bytes.upper + (planes == Planes::kBoth ? bytes.lower : 0);
+}  // namespace
+
+Product ProductOf(const Linear& linear, Reader reader, Rows y, Accumulate accumulate) {
+  Product product;
+  product.weight = reader == Reader::kTarget ? &linear.target : &linear.draft;
+  product.planes = reader == Reader::kTarget ? Planes::kBoth : linear.draft_planes;
+  product.bias = linear.bias;
+  product.y = y;
+  product.accumulate = accumulate;
+  return product;
 }
 
-}  // namespace
+uint64_t LinearBytes(const Backend& backend, const Linear& linear, Reader reader) {
+  const Product product = ProductOf(linear, reader, {});
+  const WeightBytes bytes = backend.SizeOf(product.weight->spec);
+  return bytes.upper + (product.planes == Planes::kBoth ? bytes.lower : 0);
+}
 
 Model::Model(const TensorSource& source, ModelConfig config, const WeightOptions& options,
              const Backend& backend, ThreadPool& pool, const std::function<bool(double)>& done)
@@ -174,6 +186,7 @@ Linear Model::MakeLinear(const WeightPlan& plan, const Backend& backend,
   linear.target = view(tensor.target, tensor.offset);
   linear.draft = linear.target;
   linear.draft_planes = tensor.draft_planes;
+  linear.is_refined = tensor.is_refined;
   if (tensor.has_draft_copy) {
     const WeightBytes target = backend.SizeOf(tensor.target);
     linear.draft = view(tensor.draft, tensor.offset + target.upper + target.lower);
@@ -183,15 +196,11 @@ Linear Model::MakeLinear(const WeightPlan& plan, const Backend& backend,
 }
 
 uint64_t Model::ReadBytes(const Backend& backend, Reader reader) const {
-  const auto of = [&](const Linear& linear) {
-    return reader == Reader::kTarget ? ReadBytesOf(backend, linear.target, Planes::kBoth)
-                                     : ReadBytesOf(backend, linear.draft, linear.draft_planes);
-  };
-  uint64_t bytes = of(head_);
+  uint64_t bytes = HeadBytes(backend, head_, reader);
   for (const LayerWeights& layer : layers_) {
     for (const Linear* linear :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      bytes += of(*linear);
+      bytes += LinearBytes(backend, *linear, reader);
     }
   }
   return bytes;

@@ -29,8 +29,15 @@ struct Linear {
   PackedWeight target;
   PackedWeight draft;                   // the same planes, or a copy of fewer bits
   Planes draft_planes = Planes::kBoth;  // of `draft`
-  const float* bias = nullptr;          // [outputs] or null
+  bool is_refined = false;      // the draft reads its largest outputs again as the target: head.h
+  const float* bias = nullptr;  // [outputs] or null
 };
+
+// `linear` as `reader` multiplies with it.
+Product ProductOf(const Linear& linear, Reader reader, Rows y,
+                  Accumulate accumulate = Accumulate::kNo);
+// Bytes that it reads.
+uint64_t LinearBytes(const Backend& backend, const Linear& linear, Reader reader);
 
 struct LayerWeights {
   const float* attn_norm = nullptr;  // [hidden]
@@ -50,6 +57,7 @@ struct TensorPlan {
   WeightSpec draft;
   bool imports_draft = false;
   Planes draft_planes = Planes::kBoth;
+  bool is_refined = false;
   size_t offset = 0;  // in the arena: target planes, then the draft copy's
   size_t bytes = 0;
   std::string StoredType() const;

@@ -40,6 +40,17 @@ MatMulArgs ArgsOf(const Product& product, int64_t rows, const std::byte* x) {
   return args;
 }
 
+// Blocks of outputs that a product computes.
+struct BlockRange {
+  int64_t first;
+  int64_t count;
+};
+BlockRange BlocksOf(const Product& product) {
+  const bool all = product.outputs == kAllOutputs;
+  const int64_t outputs = all ? product.weight->spec.outputs : product.outputs;
+  return {product.first_output / kBlock, CeilDiv(outputs, kBlock)};
+}
+
 // Records of a row of quantised inputs.
 int PlanesOf(Inputs inputs) { return inputs == Inputs::kTwoPlanes ? 2 : 1; }
 
@@ -141,12 +152,11 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs
   bool is_ready[4] = {};
   int64_t blocks = 0;
   for (const Product& product : products) {
-    const WeightSpec& spec = product.weight->spec;
-    const RowForm form = FormOf(spec.format, inputs);
+    const RowForm form = FormOf(product.weight->spec.format, inputs);
     bool& ready = is_ready[static_cast<int>(form)];
     if (!ready) PrepareRows(x, form, inputs);
     ready = true;
-    blocks += CeilDiv(spec.outputs, kBlock);
+    blocks += BlocksOf(product).count;
   }
   const auto count = [&](RowForm form) { return int{is_ready[static_cast<int>(form)]}; };
   // They share memory.
@@ -159,9 +169,9 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs
 void CpuBackend::MultiplyBlocks(int64_t rows, Inputs inputs, std::span<const Product> products,
                                 int64_t begin, int64_t end) const {
   for (const Product& product : products) {
-    const int64_t count = CeilDiv(product.weight->spec.outputs, kBlock);
+    const auto [first, count] = BlocksOf(product);
     const int64_t last = std::min(end, count);
-    if (begin < last) MultiplyBlocks(product, rows, inputs, begin, last);
+    if (begin < last) MultiplyBlocks(product, rows, inputs, first + begin, first + last);
     begin = std::max<int64_t>(begin - count, 0);
     end -= count;
     if (end <= 0) return;

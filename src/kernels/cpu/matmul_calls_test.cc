@@ -100,6 +100,37 @@ TEST_P(MatMulCalls, ManyRowsInSeveralChunksEqualSingleRows) {
   }
 }
 
+// Several ranges of one weight in one call, out of order, the last pack of it not full.
+TEST_P(MatMulCalls, SomeOutputsHaveTheBitsOfAllAndOthersStay) {
+  ThreadPool pool(2);
+  const int64_t inputs = 256, rows = 3, outputs = 16 * 9 + 5;
+  const std::unique_ptr<Backend> backend = MakeBackend(pool, GetParam(), rows, inputs);
+  const std::vector<float> x = RandomRows(rows, inputs);
+  for (const MatMulCase& c : kMatMulCases) {
+    const Matrix m(*backend, {c.format, outputs, inputs, c.group}, 1);
+    const std::vector<float> all = Multiply(*backend, m, c.planes, x.data(), rows);
+    std::vector<float> some(all.size(), kSentinel);
+    Product product;
+    product.weight = &m.packed;
+    product.planes = c.planes;
+    product.y = Rows(some.data(), rows, outputs);
+    std::vector<Product> products(3, product);
+    const int64_t ranges[][2] = {{144, 5}, {16, 16}, {64, 48}};  // first output, outputs
+    for (size_t i = 0; i < 3; ++i) {
+      products[i].first_output = ranges[i][0];
+      products[i].outputs = ranges[i][1];
+    }
+    backend->MatMul(ConstRows(x.data(), rows, inputs), products);
+    for (size_t i = 0; i < some.size(); ++i) {
+      const int64_t output = static_cast<int64_t>(i) % outputs;
+      const bool is_asked = std::ranges::any_of(ranges, [&](const int64_t(&range)[2]) {
+        return output >= range[0] && output < range[0] + range[1];
+      });
+      ASSERT_EQ(some[i], is_asked ? all[i] : kSentinel) << NameOf(c) << ", output " << output;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, MatMulCalls,
                          testing::ValuesIn(AvailableIsas().begin(), AvailableIsas().end()),
                          [](const auto& test) { return std::string(test.param); });

@@ -88,7 +88,9 @@ void ReferenceBackend::DoPackDense(ConstRows rows, int64_t first_output,
 void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs) noexcept {
   for (const Product& product : products) {
     const PackedWeight& weight = *product.weight;
-    for (int64_t output = 0; output < weight.spec.outputs; ++output) {
+    const int64_t outputs = product.outputs == kAllOutputs ? weight.spec.outputs : product.outputs;
+    const int64_t first = product.first_output;
+    for (int64_t output = first; output < first + outputs; ++output) {
       for (int64_t row = 0; row < x.rows; ++row) {
         double sum = product.bias != nullptr ? product.bias[output] : 0.0;
         for (int64_t i = 0; i < x.columns; ++i) {
