@@ -42,6 +42,13 @@ QS_INLINE void AddPair(const std::byte* weights, const Pair* x, int64_t k, F (*s
   }
 }
 
+template <int R, int r = 0>
+QS_INLINE void JoinSums(F (*sum)[kHalves], const F (*other)[kHalves]) {
+#pragma GCC unroll 4
+  for (int h = 0; h < kHalves; ++h) sum[r][h] = Words::Add(sum[r][h], other[r][h]);
+  if constexpr (r + 1 < R) JoinSums<R, r + 1>(sum, other);
+}
+
 // R rows times one block. Pairs are summed in two chains, so that one row alone is not bound by the
 // latency of a product; bound by memory up to about 8 rows.
 template <int R>

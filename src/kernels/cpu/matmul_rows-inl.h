@@ -8,7 +8,7 @@ using I = Words::I;
 inline constexpr int kVectorsOf32 = 32 / Words::kLanes;
 // Most rows of a tile: as many as the accumulators leave registers for.
 inline constexpr int kQuantizedRows = Words::kRegisters / 4;
-inline constexpr int kDenseRows = Words::kRegisters == 32 ? 8 : Words::kRegisters == 16 ? 3 : 2;
+inline constexpr int kDenseRows = Words::kRegisters == 32 ? 8 : Words::kRegisters == 16 ? 6 : 2;
 
 // kPairs: for Dot8, which may want neighbours that are small together (Magnitude).
 template <bool kPairs>
