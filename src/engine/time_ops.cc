@@ -171,7 +171,7 @@ class OpTimer {
     for (const TensorPlan* plan : plans) {
       cold.emplace_back(*plan, reader, copies, *backend_);
       outputs.push_back(RandomRows(most_rows_, plan->target.outputs));
-      bytes += HeadBytes(*backend_, cold.back().at(0), reader);
+      bytes += LinearBytes(*backend_, cold.back().at(0), reader);
     }
     const char* peak = nullptr;
     const double operations = OperationsOf(plans, reader, input_planes, &peak);

@@ -91,13 +91,4 @@ void MultiplyHead(Backend& backend, const Linear& head, Reader reader, ConstRows
   }
 }
 
-uint64_t HeadBytes(const Backend& backend, const Linear& head, Reader reader) {
-  const uint64_t whole = LinearBytes(backend, head, reader);
-  if (reader == Reader::kTarget || !head.is_refined) return whole;
-  const auto packs = static_cast<uint64_t>(CeilDiv(head.target.spec.outputs, kPackRows));
-  const uint64_t refined = LinearBytes(backend, head, Reader::kTarget) *
-                           std::min<uint64_t>(kRefinedPacks, packs) / packs;
-  return whole + refined;
-}
-
 }  // namespace quantspec

@@ -19,7 +19,4 @@ inline constexpr int kRefinedPacks = 32;
 void MultiplyHead(Backend& backend, const Linear& head, Reader reader, ConstRows normed,
                   Rows logits);
 
-// Bytes that one row reads.
-uint64_t HeadBytes(const Backend& backend, const Linear& head, Reader reader);
-
 }  // namespace quantspec

@@ -155,13 +155,13 @@ TEST_P(RefinedHead, SurvivesLogitsThatAreNotNumbers) {
 
 TEST_P(RefinedHead, CountsWhatItReads) {
   Head head(*backend_, WeightFormat::kHq8);
-  const uint64_t whole = HeadBytes(*backend_, head.linear, Reader::kTarget);
-  const uint64_t refined = HeadBytes(*backend_, head.linear, Reader::kDraft);
-  const uint64_t upper = LinearBytes(*backend_, head.linear, Reader::kDraft);
-  EXPECT_EQ(whole, LinearBytes(*backend_, head.linear, Reader::kTarget));
-  EXPECT_EQ(refined, upper + whole * kRefinedPacks / 101);
+  const WeightBytes planes = backend_->SizeOf(head.linear.target.spec);
+  const uint64_t whole = planes.upper + planes.lower;
+  EXPECT_EQ(LinearBytes(*backend_, head.linear, Reader::kTarget), whole);
+  EXPECT_EQ(LinearBytes(*backend_, head.linear, Reader::kDraft),
+            planes.upper + whole * kRefinedPacks / 101);
   head.linear.is_refined = false;
-  EXPECT_EQ(HeadBytes(*backend_, head.linear, Reader::kDraft), upper);
+  EXPECT_EQ(LinearBytes(*backend_, head.linear, Reader::kDraft), planes.upper);
 }
 
 std::vector<std::string_view> Backends() {

@@ -126,7 +126,12 @@ Product ProductOf(const Linear& linear, Reader reader, Rows y, Accumulate accumu
 uint64_t LinearBytes(const Backend& backend, const Linear& linear, Reader reader) {
   const Product product = ProductOf(linear, reader, {});
   const WeightBytes bytes = backend.SizeOf(product.weight->spec);
-  return bytes.upper + (product.planes == Planes::kBoth ? bytes.lower : 0);
+  const uint64_t whole = bytes.upper + (product.planes == Planes::kBoth ? bytes.lower : 0);
+  if (reader == Reader::kTarget || !linear.is_refined) return whole;
+  const int64_t packs = CeilDiv(linear.target.spec.outputs, kPackRows);
+  const uint64_t target = LinearBytes(backend, linear, Reader::kTarget);
+  return whole + target * static_cast<uint64_t>(std::min<int64_t>(kRefinedPacks, packs)) /
+                     static_cast<uint64_t>(packs);
 }
 
 Model::Model(const TensorSource& source, ModelConfig config, const WeightOptions& options,
@@ -196,7 +201,7 @@ Linear Model::MakeLinear(const WeightPlan& plan, const Backend& backend,
 }
 
 uint64_t Model::ReadBytes(const Backend& backend, Reader reader) const {
-  uint64_t bytes = HeadBytes(backend, head_, reader);
+  uint64_t bytes = LinearBytes(backend, head_, reader);
   for (const LayerWeights& layer : layers_) {
     for (const Linear* linear :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {

@@ -36,7 +36,7 @@ struct Linear {
 // `linear` as `reader` multiplies with it.
 Product ProductOf(const Linear& linear, Reader reader, Rows y,
                   Accumulate accumulate = Accumulate::kNo);
-// Bytes that it reads.
+// Bytes that one row reads of it.
 uint64_t LinearBytes(const Backend& backend, const Linear& linear, Reader reader);
 
 struct LayerWeights {

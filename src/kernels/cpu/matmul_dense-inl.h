@@ -34,7 +34,7 @@ QS_INLINE void AddInput(const F* weights, const float* x, F (*sum)[kHalves]) {
 // R rows times one block, in one sum an output: one row alone waits for two additions a pair, which
 // takes half the time that memory needs for it, and six rows fit into 16 registers. With sums apart
 // for even and odd inputs only three do, and the four rows of a verify step take 1.5 times one's
-// time instead of 1.15.
+// time instead of 1.2.
 template <typename Weights, int R>
 inline void DenseTile(const MatMulArgs& args, int64_t block, const float* x, int64_t row) {
   const int64_t pairs = (args.inputs + 1) / 2;
