@@ -140,7 +140,7 @@ class OpTimer {
     *peak = kPeakInt4;
     for (const TensorPlan* plan : plans) {
       const bool is_draft = reader == Reader::kDraft;
-      const WeightSpec& spec = is_draft && plan->has_draft_copy ? plan->draft : plan->target;
+      const WeightSpec& spec = plan->SpecOf(reader);
       const bool both = !is_draft || plan->draft_planes == Planes::kBoth;
       const bool is_dense = spec.group == 0;
       if (is_dense) {
@@ -160,8 +160,7 @@ class OpTimer {
                   int input_planes, const Multiply& multiply) {
     uint64_t stored = 0;
     for (const TensorPlan* plan : plans) {
-      const bool is_copy = reader == Reader::kDraft && plan->has_draft_copy;
-      const WeightBytes of_weight = backend_->SizeOf(is_copy ? plan->draft : plan->target);
+      const WeightBytes of_weight = backend_->SizeOf(plan->SpecOf(reader));
       stored += of_weight.upper + of_weight.lower;
     }
     const auto copies = static_cast<size_t>(kColdBytes / stored + 1);

@@ -95,11 +95,7 @@ void Backend::MatMul(ConstRows x, std::span<const Product> products, Inputs inpu
     const WeightSpec& spec = product.weight->spec;
     QS_CHECK(spec.inputs == x.columns);
     CheckView(product.y, x.rows, spec.outputs);
-    if (product.outputs != kAllOutputs) {
-      CheckPackedRows(spec, product.first_output, product.outputs);
-    } else {
-      QS_CHECK(product.first_output == 0);
-    }
+    CheckPackedRows(spec, product.first_output, product.OutputCount());
     if (spec.format == WeightFormat::kHq8 && product.planes == Planes::kBoth) {
       QS_CHECK(product.weight->lower != nullptr);
     }

@@ -73,6 +73,7 @@ struct Product {
   // The outputs to compute, as PackQuantized counts them; others of y stay as they are.
   int64_t first_output = 0;
   int64_t outputs = kAllOutputs;
+  int64_t OutputCount() const { return outputs == kAllOutputs ? weight->spec.outputs : outputs; }
 };
 
 // ------------------------------------------------------------------------------------ cache

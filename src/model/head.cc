@@ -5,6 +5,8 @@
 #include <limits>
 #include <span>
 
+#include "base/larger_lanes.h"
+
 namespace quantspec {
 namespace {
 
@@ -17,24 +19,16 @@ bool IsLarger(const Pack& a, const Pack& b) { return a.largest > b.largest; }
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
-// lanes[i] = the larger of lanes[i] and lanes[kHalf + i]; one of them if there is a NaN.
-template <int kHalf>
-void TakeLargerHalf(float* lanes) {
-  for (int i = 0; i < kHalf; ++i) {
-    lanes[i] = lanes[kHalf + i] > lanes[i] ? lanes[kHalf + i] : lanes[i];
-  }
-}
-
 // The largest of a pack's logits, or another of them if there is a NaN; never NaN itself. By
-// halves, which compilers turn into vector code.
+// halves.
 float LargestOf(const float* logits) {
   static_assert(kPackRows == 16);
   float lanes[kPackRows];
   std::copy(logits, logits + kPackRows, lanes);
-  TakeLargerHalf<8>(lanes);
-  TakeLargerHalf<4>(lanes);
-  TakeLargerHalf<2>(lanes);
-  TakeLargerHalf<1>(lanes);
+  TakeLarger<8>(lanes + 8, lanes);
+  TakeLarger<4>(lanes + 4, lanes);
+  TakeLarger<2>(lanes + 2, lanes);
+  TakeLarger<1>(lanes + 1, lanes);
   return lanes[0] > kNothing ? lanes[0] : kNothing;
 }
 

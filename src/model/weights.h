@@ -61,6 +61,10 @@ struct TensorPlan {
   size_t offset = 0;  // in the arena: target planes, then the draft copy's
   size_t bytes = 0;
   std::string StoredType() const;
+  // What the reader multiplies with.
+  const WeightSpec& SpecOf(Reader reader) const {
+    return reader == Reader::kDraft && has_draft_copy ? draft : target;
+  }
 };
 
 // Checks that every tensor the architecture needs is there once, with its shape, and nothing

@@ -46,9 +46,7 @@ struct BlockRange {
   int64_t count;
 };
 BlockRange BlocksOf(const Product& product) {
-  const bool all = product.outputs == kAllOutputs;
-  const int64_t outputs = all ? product.weight->spec.outputs : product.outputs;
-  return {product.first_output / kBlock, CeilDiv(outputs, kBlock)};
+  return {product.first_output / kBlock, CeilDiv(product.OutputCount(), kBlock)};
 }
 
 // Records of a row of quantised inputs.

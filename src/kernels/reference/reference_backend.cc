@@ -88,9 +88,8 @@ void ReferenceBackend::DoPackDense(ConstRows rows, int64_t first_output,
 void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs) noexcept {
   for (const Product& product : products) {
     const PackedWeight& weight = *product.weight;
-    const int64_t outputs = product.outputs == kAllOutputs ? weight.spec.outputs : product.outputs;
-    const int64_t first = product.first_output;
-    for (int64_t output = first; output < first + outputs; ++output) {
+    const int64_t last = product.first_output + product.OutputCount();
+    for (int64_t output = product.first_output; output < last; ++output) {
       for (int64_t row = 0; row < x.rows; ++row) {
         double sum = product.bias != nullptr ? product.bias[output] : 0.0;
         for (int64_t i = 0; i < x.columns; ++i) {
