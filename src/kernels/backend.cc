@@ -38,6 +38,17 @@ void CheckSegment(const SealedSegment& segment, Planes planes) {
   QS_CHECK(planes == Planes::kUpper || segment.lower != nullptr);
 }
 
+void CheckChosen(const KvView& kv) {
+  if (kv.chosen == nullptr) return;
+  QS_CHECK(kv.chosen_groups >= 0);
+  const int32_t* group = kv.chosen;
+  for (int head = 0; head < kv.geometry.kv_heads; ++head) {
+    for (int64_t i = 0; i < kv.chosen_groups; ++i, ++group) {
+      QS_CHECK(*group >= 0 && *group < kv.sealed.groups && (i == 0 || group[-1] < *group));
+    }
+  }
+}
+
 void CheckInside(int64_t first, int64_t count, int64_t limit) {
   QS_CHECK(first >= 0 && count >= 0 && first <= limit && count <= limit - first);
 }
@@ -143,9 +154,12 @@ void Backend::Attend(const AttendArgs& args) {
   QS_CHECK(args.kv.dense_count >= 0 && args.kv.dense_count <= kMaxDenseSegments);
   QS_CHECK(args.first_position >= 0);
   CheckSegment(args.kv.sealed, args.kv.planes);
+  CheckChosen(args.kv);
+  QS_CHECK(args.kv.group_weights == nullptr ||
+           (args.kv.chosen == nullptr && args.q.rows <= kStepTokens));
   // The first query, which sees least, must see something: a softmax over nothing has no value.
   QS_CHECK(args.first_position >= args.kv.sealed.groups * kKvGroup);
-  bool sees = args.kv.sealed.groups > 0;
+  bool sees = args.kv.ReadGroups() > 0;
   for (int i = 0; i < args.kv.dense_count; ++i) {
     const DenseSegment& segment = args.kv.dense[i];
     CheckSegment(segment);

@@ -116,10 +116,19 @@ struct SealedBytes {
 // What a reader attends over: one softmax over the sealed groups and the dense segments, in this
 // order. A query at position p sees sealed groups whole and dense rows at positions <= p.
 inline constexpr int kMaxDenseSegments = 2;
+inline constexpr int64_t kStepTokens = 17;  // most rows of a sequence's step; more is a prefill
 struct KvView {
   KvGeometry geometry;
   Planes planes = Planes::kBoth;
   SealedSegment sealed;
+  // The sealed groups to read, of each KV head as many, ascending; null: all.
+  const int32_t* chosen = nullptr;  // [kv_heads][chosen_groups]
+  int64_t chosen_groups = 0;
+  int64_t ReadGroups() const { return chosen == nullptr ? sealed.groups : chosen_groups; }
+  // If not null, a step of at most kStepTokens rows that reads all groups leaves here what each
+  // weighs: log2 of the share of the softmax that it takes of the row that gives it most, within
+  // 0.1 (but for what rounding codes and queries does to scores).
+  float* group_weights = nullptr;  // [kv_heads][sealed.groups]
   DenseSegment dense[kMaxDenseSegments];
   int dense_count = 0;
 };

@@ -21,7 +21,6 @@ namespace {
 
 constexpr int64_t kSplitGroups = 8;
 constexpr int64_t kSplitRows = 1024;
-constexpr int64_t kStepTokens = 17;  // most tokens of a step; more is a prefill
 constexpr int64_t kBlockRows = 192;  // of a prefill block
 constexpr int kCounterStride = 16;   // int32 of a cache line: a line for each head
 constexpr int64_t kInlineMultiplications = 64 * 1024;
@@ -37,7 +36,7 @@ struct Splits {
   int64_t dense[kMaxDenseSegments] = {};
   int64_t total = 0;
 
-  explicit Splits(const KvView& kv) : sealed(CeilDiv(kv.sealed.groups, kSplitGroups)) {
+  explicit Splits(const KvView& kv) : sealed(CeilDiv(kv.ReadGroups(), kSplitGroups)) {
     total = sealed;
     for (int i = 0; i < kv.dense_count; ++i) {
       dense[i] = CeilDiv(kv.dense[i].rows, kSplitRows);
@@ -76,9 +75,10 @@ struct ThreadMemory {
   }
 };
 
-// Shares of the scratch memory, in floats: per-head counters, partial states, threads.
+// Shares of the scratch memory, in floats: per-head counters, partial states, what groups weigh,
+// threads.
 struct ScratchShares {
-  int64_t counters, states, thread;
+  int64_t counters, states, weights, thread;
   int64_t thread_rows;
 
   explicit ScratchShares(const ScratchLimits& limits) {
@@ -90,10 +90,12 @@ struct ScratchShares {
     counters = int64_t{limits.geometry.kv_heads} * kCounterStride;
     states =
         MostSplits(limits.positions) * limits.geometry.kv_heads * StateFloats(step_rows, head_dim);
+    weights =
+        limits.positions / kKvGroup * limits.geometry.kv_heads * RoundUp(step_rows, kStatePadding);
     thread = ThreadMemory::Floats(thread_rows, head_dim);
   }
   size_t Bytes(int threads) const {
-    return static_cast<size_t>(counters + states + threads * thread) * sizeof(float);
+    return static_cast<size_t>(counters + states + weights + threads * thread) * sizeof(float);
   }
 };
 
@@ -138,12 +140,13 @@ class AttendJob {
     }
   }
 
-  // One split's share of the rows that start at `first_token` of `head`, into `state`.
+  // One split's share of the rows that start at `first_token` of `head`, into `state`; and what
+  // groups weigh, if wanted, into `weights` of the head [groups][state.padded].
   void Run(int head, int64_t first_token, int64_t split, const ThreadMemory& memory,
-           const SoftmaxState& state) const {
+           const SoftmaxState& state, float* weights = nullptr) const {
     kernels_.clear(state, head_dim_);
     if (split < splits_.sealed) {
-      RunSealed(head, split, memory, state);
+      RunSealed(head, split, memory, state, weights);
       return;
     }
     split -= splits_.sealed;
@@ -156,23 +159,32 @@ class AttendJob {
     kernels_.merge(total, part, head_dim_);
   }
   void Clear(const SoftmaxState& state) const { kernels_.clear(state, head_dim_); }
+  bool WeighsGroups() const { return args_.kv.group_weights != nullptr; }
+  int64_t groups() const { return args_.kv.sealed.groups; }
+  void WeighGroups(int head, const float* weights, const SoftmaxState& total) const {
+    kernels_.weigh_groups(weights, groups(), total, args_.kv.group_weights + head * groups());
+  }
   void Finish(int head, int64_t first_token, const SoftmaxState& total) const {
     kernels_.finish(total, static_cast<int>(gqa_), head_dim_,
                     args_.out.Row(first_token) + head * gqa_ * head_dim_, args_.out.stride);
   }
 
  private:
-  void RunSealed(int head, int64_t split, const ThreadMemory& memory,
-                 const SoftmaxState& state) const {
+  void RunSealed(int head, int64_t split, const ThreadMemory& memory, const SoftmaxState& state,
+                 float* weights) const {
+    const KvView& kv = args_.kv;
     SealedWork work;
     work.q = memory.rows;
     work.head_dim = head_dim_;
-    work.planes = args_.kv.planes;
-    const int64_t first = split * kSplitGroups;
-    work.first = GroupOf(args_.kv.sealed, head_dim_, head, first);
-    work.groups = std::min(kSplitGroups, args_.kv.sealed.groups - first);
+    work.planes = kv.planes;
+    work.first = GroupOf(kv.sealed, head_dim_, head, 0);
+    work.groups = kv.ReadGroups();
+    work.chosen = kv.chosen == nullptr ? nullptr : kv.chosen + head * work.groups;
+    work.begin = split * kSplitGroups;
+    work.end = std::min(work.begin + kSplitGroups, work.groups);
     work.fetch_planes = ThisCpuFetches().planes;
     work.lanes = memory.lanes;
+    work.weights = weights == nullptr ? nullptr : weights + work.begin * state.padded;
     work.state = state;
     kernels_.sealed(work);
   }
@@ -212,6 +224,7 @@ class AttendJob {
 struct Scratch {
   int32_t* counters;  // [kv_heads][16] splits done; a cache line each
   float* states;      // [kv_heads][splits] partial states
+  float* weights;     // [kv_heads][groups][rows, padded]
   float* threads;
   ScratchShares shares;
   int head_dim;
@@ -220,7 +233,8 @@ struct Scratch {
       : shares(limits), head_dim(limits.geometry.head_dim) {
     counters = reinterpret_cast<int32_t*>(memory);
     states = reinterpret_cast<float*>(memory) + shares.counters;
-    threads = states + shares.states;
+    weights = states + shares.states;
+    threads = weights + shares.weights;
   }
   ThreadMemory Of(int thread) const {
     return {threads + thread * shares.thread, shares.thread_rows, head_dim};
@@ -233,6 +247,7 @@ void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) 
   const int64_t rows = job.tokens() * job.gqa();
   const int64_t splits = job.splits();
   const int64_t state_floats = StateFloats(rows, scratch.head_dim);
+  const int64_t weights_floats = job.groups() * RoundUp(rows, kStatePadding);
   std::fill_n(scratch.counters, job.heads() * kCounterStride, 0);
   const auto state_of = [&](int head, int64_t split) {
     return StateAt(scratch.states + (head * splits + split) * state_floats, rows);
@@ -242,13 +257,15 @@ void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) 
     const int head = static_cast<int>(unit / splits);
     const ThreadMemory memory = scratch.Of(thread);
     job.Pack(head, /*first_token=*/0, rows, job.NeedOf(unit % splits), memory);
-    job.Run(head, /*first_token=*/0, unit % splits, memory, state_of(head, unit % splits));
+    float* weights = job.WeighsGroups() ? scratch.weights + head * weights_floats : nullptr;
+    job.Run(head, /*first_token=*/0, unit % splits, memory, state_of(head, unit % splits), weights);
     std::atomic_ref<int32_t> done(scratch.counters[head * kCounterStride]);
     if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < splits) return;
     const SoftmaxState total = StateAt(memory.total, rows);
     job.Clear(total);
     for (int64_t split = 0; split < splits; ++split) job.Merge(total, state_of(head, split));
     job.Finish(head, /*first_token=*/0, total);
+    if (weights != nullptr) job.WeighGroups(head, weights, total);
   };
   RunUnits(pool, units, 0, job.IsSmall(), run_unit);
 }

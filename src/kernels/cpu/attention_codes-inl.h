@@ -7,12 +7,20 @@ namespace quantspec::cpu::QS_ISA {
 // and fewer rows than kFetchRows some CPUs do better alone (`fetch` is false on them).
 inline constexpr int kPrefetchBytes = 4096;
 template <bool kBoth, int R>
-QS_INLINE void PrefetchCodes(const std::byte* upper, const std::byte* lower, int64_t at,
+QS_INLINE void PrefetchCodes(const std::byte* upper, const std::byte* lower, int64_t ahead,
                              bool fetch) {
   constexpr bool kAlways = !kBoth || R >= Words::kFetchRows;
   if (!kAlways && !fetch) return;
-  Words::PrefetchL2(upper + at + kPrefetchBytes);
-  if constexpr (kBoth) Words::PrefetchL2(lower + at + kPrefetchBytes);
+  Words::PrefetchL2(upper + ahead);
+  if constexpr (kBoth) Words::PrefetchL2(lower + ahead);
+}
+// From a block at `at` of a group to what is fetched when it is read: in the same group, or in the
+// one read next, which begins `skip` bytes behind this one's end. Only drafts choose groups, and a
+// constant is cheaper.
+template <bool kBoth>
+QS_INLINE int64_t Ahead(int head_dim, int64_t at, int64_t skip) {
+  if (kBoth) return kPrefetchBytes;
+  return kPrefetchBytes + (at + kPrefetchBytes < PlaneGroupBytes(head_dim) ? 0 : skip);
 }
 
 template <bool kBoth>
@@ -88,6 +96,7 @@ struct SealedTileMemory {
   alignas(64) float score_scale[16];  // q_scale, in units of 2^-23
   alignas(64) float shift[16];        // q_base less a value group's max and 1, likewise
   bool fetch;                         // SealedWork::fetch_planes
+  int64_t skip;                       // bytes of a plane between this group and the next one read
 };
 
 // Scores of a row and one vector of tokens. Sums of more dots than a partial may take go through
@@ -110,7 +119,7 @@ enum Nibbles { kLow = 1, kHigh = 2, kLowAndHigh = 3 };
 
 template <bool kBoth, int R, int kNibbles>
 QS_INLINE void KeyBlock(const std::byte* upper, const std::byte* lower, SealedTileMemory<R>& tile,
-                        int quads, int token) {
+                        int quads, int token, int64_t ahead) {
   using C = Codes<kBoth>;
   for (int first = 0; first < quads; first += C::kMaxKeyDots) {
     const int last = first + C::kMaxKeyDots < quads ? first + C::kMaxKeyDots : quads;
@@ -118,7 +127,7 @@ QS_INLINE void KeyBlock(const std::byte* upper, const std::byte* lower, SealedTi
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) low[r] = high[r] = C::Zero();
     for (int quad = first; quad < last; ++quad) {
-      PrefetchCodes<kBoth, R>(upper, lower, quad * 64, tile.fetch);
+      PrefetchCodes<kBoth, R>(upper, lower, quad * 64 + ahead, tile.fetch);
       const Words::Raw u = Words::LoadRaw(upper + quad * 64);
       const Words::Raw l = kBoth ? Words::LoadRaw(lower + quad * 64) : u;
       const typename C::Type low_codes = C::Low(u, l);
@@ -152,11 +161,12 @@ QS_INLINE void KeyDots(const std::byte* upper, const std::byte* lower, int head_
       const int64_t at = int64_t{block} * quads * 64 + h * 4 * Words::kLanes;
       const std::byte* lower_at = kBoth ? lower + at : nullptr;
       const int token = 32 * block + h * Words::kLanes;
+      const int64_t ahead = Ahead<kBoth>(head_dim, at, tile.skip);
       if constexpr (2 * R * Codes<kBoth>::kChains <= kAccumulators) {
-        KeyBlock<kBoth, R, kLowAndHigh>(upper + at, lower_at, tile, quads, token);
+        KeyBlock<kBoth, R, kLowAndHigh>(upper + at, lower_at, tile, quads, token, ahead);
       } else {
-        KeyBlock<kBoth, R, kLow>(upper + at, lower_at, tile, quads, token);
-        KeyBlock<kBoth, R, kHigh>(upper + at, lower_at, tile, quads, token);
+        KeyBlock<kBoth, R, kLow>(upper + at, lower_at, tile, quads, token, ahead);
+        KeyBlock<kBoth, R, kHigh>(upper + at, lower_at, tile, quads, token, ahead);
       }
     }
   }
@@ -166,7 +176,8 @@ QS_INLINE void KeyDots(const std::byte* upper, const std::byte* lower, int head_
 // head_dim.
 template <bool kBoth, int R>
 QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
-                           SealedTileMemory<R>& tile, int part, int head_dim, float* values) {
+                           SealedTileMemory<R>& tile, int part, int head_dim, int64_t ahead,
+                           float* values) {
   using C = Codes<kBoth>;
   constexpr int kOctets = kKvGroup / 8;
   constexpr bool kTwoChains = 2 * R * C::kChains <= kAccumulators / 2;
@@ -179,7 +190,7 @@ QS_INLINE void ValueVector(const std::byte* upper, const std::byte* lower,
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) low[r] = high[r] = C::Zero();
     for (int octet = first; octet < first + kStride; ++octet) {
-      PrefetchCodes<kBoth, R>(upper, lower, octet * 64, tile.fetch);
+      PrefetchCodes<kBoth, R>(upper, lower, octet * 64 + ahead, tile.fetch);
       const Words::Raw u = Words::LoadRaw(upper + octet * 64);
       const Words::Raw l = kBoth ? Words::LoadRaw(lower + octet * 64) : u;
       const typename C::Type low_codes = C::Center(C::Low(u, l));
@@ -218,8 +229,9 @@ QS_INLINE void ValueDots(const std::byte* upper, const std::byte* lower, int hea
     for (int h = 0; h < kBlockVectors; ++h) {
       const int64_t at = int64_t{block} * (kKvGroup / 8) * 64 + h * 4 * Words::kLanes;
       const int channel = 16 * block + h * Words::kLanes;
+      const int64_t ahead = Ahead<kBoth>(head_dim, KeyCodeBytes(head_dim) + at, tile.skip);
       ValueVector<kBoth, R>(upper + at, kBoth ? lower + at : nullptr, tile, channel / kKvGroup,
-                            head_dim, values + channel);
+                            head_dim, ahead, values + channel);
     }
   }
 }

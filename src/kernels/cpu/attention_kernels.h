@@ -25,11 +25,12 @@ struct SoftmaxState {
   int64_t rows;
   int64_t padded;  // rows, rounded up to 16
 };
+inline constexpr int64_t kStatePadding = 16;
 inline int64_t StateFloats(int64_t rows, int head_dim) {
-  return 2 * RoundUp(rows, 16) + rows * head_dim;
+  return 2 * RoundUp(rows, kStatePadding) + rows * head_dim;
 }
 inline SoftmaxState StateAt(float* memory, int64_t rows) {
-  const int64_t padded = RoundUp(rows, 16);
+  const int64_t padded = RoundUp(rows, kStatePadding);
   return {memory, memory + padded, memory + 2 * padded, rows, padded};
 }
 
@@ -50,10 +51,14 @@ struct SealedWork {
   const float* q;  // [rows][head_dim]
   int head_dim;
   Planes planes;
-  SealedGroup first;  // `groups` groups of one head
+  SealedGroup first;      // group 0 of one head
+  const int32_t* chosen;  // [groups] indices of the groups to read; null: 0, 1, 2, ...
   int64_t groups;
-  bool fetch_planes;  // ahead by instructions, if both are read for few rows
-  float* lanes;       // [rows][3][16], for its own use
+  int64_t begin, end;  // of these, the ones to attend over
+  bool fetch_planes;   // ahead by instructions, if both are read for few rows
+  float* lanes;        // [rows][3][16], for its own use
+  // [end - begin][state.padded], out, if not null: log2 of each group's sum of 2^score, within 0.1.
+  float* weights;
   SoftmaxState state;
 };
 
@@ -79,6 +84,9 @@ struct AttentionKernels {
   void (*clear)(const SoftmaxState& state, int head_dim);
   // Adds to a cleared state.
   void (*sealed)(const SealedWork& work);
+  // SealedWork::weights of `groups` groups, and the state of all the context: of each group the
+  // largest of the rows' log2 of its share.
+  void (*weigh_groups)(const float* weights, int64_t groups, const SoftmaxState& total, float* out);
   // Adds to any state.
   void (*dense)(const DenseWork& work);
   // The same over f16 in products of 16 bits, with queries packed by pack_pairs; null where the

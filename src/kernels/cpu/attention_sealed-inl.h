@@ -191,6 +191,17 @@ QS_ROW_FUNCTION void WeighRows(const GroupScales& group, int part, float center,
   }
 }
 
+// log2 of every row's sum of 2^score over the group.
+template <int R>
+QS_ROW_FUNCTION void WeighGroup(SealedTileMemory<R>& tile, float* weights) {
+  static_assert(R <= Words::kLanes);
+  alignas(64) float sums[16] = {};
+  JoinLanes<R, Words::Add>(tile, 0, sums);
+  const F log = Log2Above(Words::Load(sums));
+  Words::StorePart(weights, Words::Fma(log, Words::Set(1.0f / kExp2Unit), Words::Load(tile.max[0])),
+                   R);
+}
+
 // The factors that bring the states so far and this group to one maximum; and the lanes of both.
 template <int R>
 QS_INLINE void BalanceTile(SealedTileMemory<R>& tile, int parts, float step, float* state_max,
@@ -220,12 +231,13 @@ QS_INLINE void BalanceTile(SealedTileMemory<R>& tile, int parts, float step, flo
 
 template <bool kBoth, int R>
 void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupScales& scales,
-                int64_t row) {
+                int64_t row, int64_t skip, float* weights) {
   using C = Codes<kBoth>;
   const int head_dim = work.head_dim;
   const int parts = ValueGroups(head_dim);
   SealedTileMemory<R> tile;
   tile.fetch = work.fetch_planes;
+  tile.skip = skip;
   ScaleQueries<R>(work.q + row * head_dim, scales, head_dim, C::kStep, tile);
   RoundQueries<R>(head_dim, C::kKeyCenter, tile);
   KeyDots<kBoth, R>(group.upper, group.lower, head_dim, tile);
@@ -233,6 +245,7 @@ void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupSca
     FindLargest<R>(scales, part, tile);
     WeighRows<R>(scales, part, C::kValueCenter, C::kStep, tile);
   }
+  if (weights != nullptr) WeighGroup<R>(tile, weights + row);
   BalanceTile<R>(tile, parts, C::kStep, work.state.max + row, LanesOf(work, row));
   const int64_t values_at = KeyCodeBytes(head_dim);
   ValueDots<kBoth, R>(group.upper + values_at, kBoth ? group.lower + values_at : nullptr, head_dim,
@@ -240,7 +253,7 @@ void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupSca
 }
 
 using SealedTileFunction = void (*)(const SealedWork&, const SealedGroup&, const GroupScales&,
-                                    int64_t);
+                                    int64_t, int64_t, float*);
 
 template <bool kBoth, int... R>
 struct SealedTiles {
@@ -281,14 +294,20 @@ inline void AttendSealed(const SealedWork& work) {
   const bool both = work.planes == Planes::kBoth;
   const int head_dim = work.head_dim;
   const int values = kKvGroup * ValueGroups(head_dim);
-  const int64_t plane_bytes = PlaneGroupBytes(head_dim);
-  const int64_t scales_count = ScaleGroupBytes(head_dim) / static_cast<int64_t>(sizeof(F16));
-  SealedGroup group = work.first;
+  const int64_t scales_bytes = ScaleGroupBytes(head_dim);
+  // What is behind the last group is only fetched.
+  const auto index_of = [&](int64_t g) {
+    return work.chosen == nullptr ? g : work.chosen[g < work.groups ? g : work.groups - 1];
+  };
   GroupScales scales;
-  for (int64_t g = 0; g < work.groups; ++g) {
-    const std::byte* ahead =
-        reinterpret_cast<const std::byte*>(group.key_scales + kScalesAhead * scales_count);
-    for (int64_t i = 0; i < 2 * scales_count; i += 64) Words::Prefetch(ahead + i);
+  float* weights = work.weights;
+  for (int64_t g = work.begin; g < work.end; ++g) {
+    const int64_t index = index_of(g);
+    const int64_t skip = (index_of(g + 1) - index - 1) * PlaneGroupBytes(head_dim);
+    const SealedGroup group = GroupAfter(work.first, head_dim, index);
+    const std::byte* ahead = reinterpret_cast<const std::byte*>(work.first.key_scales) +
+                             index_of(g + kScalesAhead) * scales_bytes;
+    for (int64_t i = 0; i < scales_bytes; i += 64) Words::Prefetch(ahead + i);
     LoadScales(group.key_scales, group.key_zeros, head_dim, scales.key_scale, scales.key_middle);
     LoadScales(group.value_scales, group.value_zeros, values, scales.value_scale,
                scales.value_middle);
@@ -299,21 +318,37 @@ inline void AttendSealed(const SealedWork& work) {
     }
     for (int64_t tile = 0; tile < tiling.tiles; ++tile) {
       const int64_t height = tiling.Height(tile);
-      (both ? PickSealedTile<true>(height) : PickSealedTile<false>(height))(work, group, scales,
-                                                                            tiling.Begin(tile));
+      (both ? PickSealedTile<true>(height) : PickSealedTile<false>(height))(
+          work, group, scales, tiling.Begin(tile), skip, weights);
     }
-    group.upper += plane_bytes;
-    if (both) group.lower += plane_bytes;
-    group.key_scales += scales_count;
-    group.key_zeros += scales_count;
-    group.value_scales += scales_count;
-    group.value_zeros += scales_count;
+    if (weights != nullptr) weights += work.state.padded;
   }
   SettleLanes(work);
 }
 
-inline constexpr AttentionKernels kAttentionKernels{PackRows,     PackTiles,   ClearState,
-                                                    AttendSealed, AttendDense, nullptr,
-                                                    nullptr,      MergeStates, FinishState};
+inline void WeighGroups(const float* weights, int64_t groups, const SoftmaxState& total,
+                        float* out) {
+  for (int64_t row = 0; row < total.rows; row += Words::kLanes) {
+    const int64_t left = total.rows - row;
+    const int count = left < Words::kLanes ? static_cast<int>(left) : Words::kLanes;
+    // Rows that are not there weigh nothing.
+    alignas(64) float whole[Words::kLanes];
+    Words::Store(whole, Words::Set(-kNoScore));
+    const F log = Log2Above(Words::LoadPart(total.sum + row, count));
+    Words::StorePart(
+        whole,
+        Words::Fma(log, Words::Set(1.0f / kExp2Unit), Words::LoadPart(total.max + row, count)),
+        count);
+    for (int64_t g = 0; g < groups; ++g) {
+      const F part = Words::LoadPart(weights + g * total.padded + row, count);
+      const float most = Words::MaxOf(Words::Sub(part, Words::Load(whole)));
+      out[g] = row == 0 || most > out[g] ? most : out[g];
+    }
+  }
+}
+
+inline constexpr AttentionKernels kAttentionKernels{
+    PackRows,    PackTiles, ClearState, AttendSealed, WeighGroups,
+    AttendDense, nullptr,   nullptr,    MergeStates,  FinishState};
 
 }  // namespace quantspec::cpu::QS_ISA

@@ -80,5 +80,13 @@ inline SealedGroup GroupOf(const SealedSegment& segment, int head_dim, int head,
           scales + 2 * head_dim,
           scales + 2 * head_dim + values};
 }
+// The one `groups` further on, of the same head.
+inline SealedGroup GroupAfter(const SealedGroup& from, int head_dim, int64_t groups) {
+  const int64_t plane = groups * PlaneGroupBytes(head_dim);
+  const int64_t scales = groups * ScaleGroupBytes(head_dim) / static_cast<int64_t>(sizeof(F16));
+  return {from.upper + plane,         from.lower == nullptr ? nullptr : from.lower + plane,
+          from.key_scales + scales,   from.key_zeros + scales,
+          from.value_scales + scales, from.value_zeros + scales};
+}
 
 }  // namespace quantspec::cpu

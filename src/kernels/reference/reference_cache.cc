@@ -132,8 +132,10 @@ template <typename Visit>
 void ForEachToken(const KvView& kv, int head, int64_t position, Visit visit) {
   const KvGeometry geometry = kv.geometry;
   const int value_group = ValueGroup(geometry.head_dim);
-  for (int64_t g = 0; g < kv.sealed.groups; ++g) {
-    const Group group = GroupAt(geometry, kv.sealed, head, g);
+  const int64_t groups = kv.ReadGroups();
+  for (int64_t g = 0; g < groups; ++g) {
+    const Group group =
+        GroupAt(geometry, kv.sealed, head, kv.chosen == nullptr ? g : kv.chosen[head * groups + g]);
     for (int t = 0; t < kKvGroup; ++t) {
       const int64_t first = int64_t{t} * geometry.head_dim;
       const auto lower = [&](const uint8_t* plane, int64_t index) {
@@ -165,13 +167,27 @@ void ForEachToken(const KvView& kv, int head, int64_t position, Visit visit) {
   }
 }
 
+// KvView::group_weights of one row, whose scores and their softmax are given; the largest so far
+// stays.
+void WeighGroups(const double* scores, double highest, double sum, int64_t groups, float* weights) {
+  for (int64_t g = 0; g < groups; ++g) {
+    double part = 0.0;
+    for (int t = 0; t < kKvGroup; ++t) part += std::exp(scores[g * kKvGroup + t] - highest);
+    weights[g] = std::max(weights[g], static_cast<float>(std::log2(part / sum)));
+  }
+}
+
 }  // namespace
 
 void ReferenceBackend::DoAttend(const AttendArgs& args) noexcept {
   const int head_dim = args.kv.geometry.head_dim;
   const int heads_per_kv = args.q_heads / args.kv.geometry.kv_heads;
   auto* scores = scores_.As<double>();
-  int64_t most = args.kv.sealed.groups * kKvGroup;
+  const int64_t groups = args.kv.sealed.groups;
+  if (args.kv.group_weights != nullptr) {
+    std::fill_n(args.kv.group_weights, args.kv.geometry.kv_heads * groups, -INFINITY);
+  }
+  int64_t most = groups * kKvGroup;
   for (int i = 0; i < args.kv.dense_count; ++i) most += args.kv.dense[i].rows;
   QS_CHECK(static_cast<size_t>(most) * sizeof(double) <= scores_.bytes());
   for (int64_t row = 0; row < args.q.rows; ++row) {
@@ -197,6 +213,9 @@ void ReferenceBackend::DoAttend(const AttendArgs& args) noexcept {
       });
       float* row_out = args.out.Row(row) + int64_t{q_head} * head_dim;
       for (int c = 0; c < head_dim; ++c) row_out[c] = static_cast<float>(out[c] / sum);
+      if (args.kv.group_weights != nullptr) {
+        WeighGroups(scores, highest, sum, groups, args.kv.group_weights + head * groups);
+      }
     }
   }
 }
