@@ -20,6 +20,8 @@ import sys
 GROUP = 128        # tokens of a sealed group
 PACK = 16          # outputs packed together
 REFINED = 32       # packs of the head that a draft reads again
+DRAFT_SHARE = 4    # a draft reads one sealed group in so many, ...
+DRAFT_LEAST = 12   # ... but at least these
 GAMMA = 4
 
 
@@ -68,15 +70,21 @@ def sealed_groups(tokens):
     return 0 if tokens < 2 * GROUP else tokens // GROUP - 1
 
 
-def kv_bytes(shape, tokens, reader):
-    """Of one layer. reader: "target" (both planes), "draft" (the upper one) or "dense" (16 bits)."""
-    dense_token = 4 * shape.head_dim
+def read_groups(tokens, reader):
+    """Sealed groups that a step attends over. reader: "target", "draft" or "dense" (no groups)."""
     groups = 0 if reader == "dense" else sealed_groups(tokens)
+    return min(groups, max(-(-groups // DRAFT_SHARE), DRAFT_LEAST)) if reader == "draft" else groups
+
+
+def kv_bytes(shape, tokens, reader):
+    """Of one layer. A target reads both planes, a draft the upper one, "dense" 16 bits."""
+    dense_token = 4 * shape.head_dim
+    tail = tokens - (0 if reader == "dense" else sealed_groups(tokens)) * GROUP
     plane = GROUP * shape.head_dim                       # keys and values, half a byte each
     values = -(-shape.head_dim // 128)                   # groups of a token's values
     scales = 4 * (shape.head_dim + GROUP * values)       # a scale and a zero each
-    sealed = groups * ((2 if reader == "target" else 1) * plane + scales)
-    return shape.kv_heads * (sealed + (tokens - groups * GROUP) * dense_token)
+    sealed = read_groups(tokens, reader) * ((2 if reader == "target" else 1) * plane + scales)
+    return shape.kv_heads * (sealed + tail * dense_token)
 
 
 def head_step(shape, rows, is_draft):
@@ -101,10 +109,10 @@ def step(shape, depth, reader, rows, planes=1, is_draft=False):
         cells = sum(outputs * inputs for outputs, inputs in linears)
         parts.append(("weights", shape.layers * weight_bytes(linears, planes),
                       2 * rows * shape.layers * cells, 0))
-    sealed = 0 if reader == "dense" else sealed_groups(depth) * GROUP
+    tail = depth - (0 if reader == "dense" else sealed_groups(depth)) * GROUP
     both = 4 * rows * shape.layers * width               # scores and values, a token
-    parts.append(("kv", shape.layers * kv_bytes(shape, depth, reader), both * sealed,
-                  both * (depth - sealed)))
+    parts.append(("kv", shape.layers * kv_bytes(shape, depth, reader),
+                  both * read_groups(depth, reader) * GROUP, both * tail))
     parts.append(("weights", *head_step(shape, rows, is_draft), 0))
     return parts
 
@@ -153,7 +161,7 @@ def print_bytes():
             rows.append([shape.name, depth] + [number(x / 1e6) for x in weights + kv] +
                         [number(operations / 1e9)])
     table(["MB a step", "depth", "weights, 4-bit file", "weights, two planes", "KV dense 16-bit",
-           "KV both planes", "KV upper plane", "Gop a row"], rows)
+           "KV of the target", "KV of a draft", "Gop a row"], rows)
 
 
 def print_floors(machines):
@@ -265,7 +273,7 @@ def check(program, model_path):
             step_bytes(step(shape, 0, "target", 1), "weights"))
     for cache in ("hierarchical", "full"):
         for line in run_json(program, "bench", "--model", model_path, "--cache", cache, "--depth",
-                             "0,200,1000", "--gamma", f"0,{GAMMA}", "--accept", "1", "--tokens",
+                             "0,200,1000,3000", "--gamma", f"0,{GAMMA}", "--accept", "1", "--tokens",
                              "1", "--repeat", "1", "--json", "--quiet"):
             target = "target" if cache == "hierarchical" else "dense"
             draft = "draft" if cache == "hierarchical" else "dense"

@@ -89,7 +89,8 @@ def bench(options, text, setting):
                "--tokens", setting["tokens"], "--repeat", 1, "--depth", setting["depth"],
                "--gamma", ",".join(map(str, setting["gammas"])),
                "--weights", setting["weights"], "--group", setting["group"],
-               "--draft-exact-layers", setting["draft_exact_layers"]]
+               "--draft-exact-layers", setting.get("draft_exact_layers", "auto"),
+               "--draft-context", setting.get("draft_context", "auto")]
     if options.threads:
         command += ["--threads", options.threads]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True,

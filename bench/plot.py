@@ -75,23 +75,29 @@ def draw_acceptance(results):
 def draw_draft_plan(results):
     title = f"{title_of(results)}, weights {results['weights']}, group {results['group']}"
     figure, (shares, speeds) = axes_row(2, title)
-    points = results["points"]
+    points, varied = results["points"], results.get("varied", "draft_exact_layers")
     # Drafts of gamma auto are few, and made where they are easy; its speed is in the table.
     curves = list(dict.fromkeys((p["depth"], p["gamma"]) for p in points
                                 if "expected_over_first" in p))
     for index, (depth, gamma) in enumerate(curves):
         here = [p for p in points if (p["depth"], p["gamma"]) == (depth, gamma)]
-        layers = [p["draft_exact_layers"] for p in here]
+        numbers = [p[varied] for p in here]
         label = f"context {depth:,}, gamma {gamma}"
         colour, marker = STYLES[index % len(STYLES)]
-        shares.plot(layers, [100 * p["acceptance"] for p in here], color=colour, marker=marker,
+        shares.plot(numbers, [100 * p["acceptance"] for p in here], color=colour, marker=marker,
                     markersize=5, linewidth=1.8)
-        line(speeds, index, label, layers, [p["expected_over_first"] for p in here])
+        line(speeds, index, label, numbers, [p["expected_over_first"] for p in here])
     shares.set_ylabel("drafted tokens accepted (%)")
-    speeds.set_ylabel(f"expected speed ({points[0]['draft_exact_layers']} exact layers = 1)")
+    names = {"draft_exact_layers": ("exact layers", "last layers that the draft reads exactly"),
+             "draft_context": ("tokens", "sealed tokens that the draft reads")}[varied]
+    numbers = sorted({p[varied] for p in points})
+    speeds.set_ylabel(f"expected speed ({numbers[0]:,} {names[0]} = 1)")
     for axes in (shares, speeds):
-        axes.set_xticks(sorted({p["draft_exact_layers"] for p in points}))
-        axes.set_xlabel("last layers that the draft reads exactly")
+        if varied == "draft_context":
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_minor_locator(ticker.NullLocator())
+        axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
+        axes.set_xlabel(names[1])
     figure.legend(*speeds.get_legend_handles_labels(), loc="lower center",
                   ncols=min(len(curves), 3), fontsize=9, frameon=False)
     figure.tight_layout(rect=(0, 0.06 + 0.05 * ((len(curves) - 1) // 3), 1, 1))

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "quantspec/types.h"
+
 namespace quantspec::cli {
 namespace {
 
@@ -31,6 +33,16 @@ TEST(ParseInteger, TakesTheWholeRangeAndNothingElse) {
 TEST(ParseInteger, SaysWhatWasFoundAndExpected) {
   EXPECT_THAT(MessageOf([] { ParseInteger("--threads", "-1", 1, 1024); }),
               AllOf(HasSubstr("--threads"), HasSubstr("'-1'"), HasSubstr("from 1 to 1024")));
+}
+
+TEST(ParseDraftContext, TakesNamesAndNumbersAndNothingElse) {
+  EXPECT_EQ(ParseDraftContext("--draft-context", "auto"), kDraftContextAuto);
+  EXPECT_EQ(ParseDraftContext("--draft-context", "all"), kDraftContextAll);
+  EXPECT_EQ(ParseDraftContext("--draft-context", "0"), 0);
+  EXPECT_EQ(ParseDraftContext("--draft-context", "4096"), 4096);
+  for (const char* bad : {"", "-1", "ALL", "4k", "99999999999999999999"}) {
+    EXPECT_THROW(ParseDraftContext("--draft-context", bad), UsageError) << bad;
+  }
 }
 
 TEST(ParseOrAuto, TakesAutoAndTheWholeRangeAndNothingElse) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "cli/arguments.h"
 #include "cli/common.h"
 #include "cli/json.h"
 #include "cli/output.h"
@@ -63,7 +64,8 @@ void PrintBenchHead(const BenchSetting& setting) {
   Print("read bandwidth " + ShowNumber(setting.read_bandwidth_gb_per_s) + " GB/s, " + setting.isa +
         ", " + std::to_string(setting.threads) + " threads, weights " + setting.weights +
         ", cache " + setting.cache + ", draft_exact_layers " +
-        std::to_string(setting.draft_exact_layers) + ", acceptance " +
+        std::to_string(setting.draft_exact_layers) + ", draft_context " +
+        DraftContextText(setting.draft_context) + ", acceptance " +
         std::string(setting.acceptance_is) + "\n" + head + "\n");
 }
 
@@ -81,6 +83,7 @@ void PrintBenchJson(const BenchSetting& setting, const BenchLine& line) {
   json["cache"] = setting.cache;
   json["weights"] = setting.weights;
   json["draft_exact_layers"] = setting.draft_exact_layers;
+  json["draft_context"] = DraftContextJson(setting.draft_context);
   json["gamma"] = GammaJson(line.gamma);
   json["mean_gamma"] = line.mean_gamma;
   json["decode_tokens_per_s"] = {{"min", *std::min_element(rates.begin(), rates.end())},

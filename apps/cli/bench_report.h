@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "quantspec/types.h"
+
 namespace quantspec::cli {
 
 // Figures of one depth and gamma.
@@ -26,6 +28,7 @@ struct BenchSetting {
   std::string weights;
   std::string cache;
   int draft_exact_layers = 0;
+  int draft_context = kDraftContextAuto;
   std::string isa;
   int threads = 0;
   double read_bandwidth_gb_per_s = 0;

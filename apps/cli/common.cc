@@ -91,6 +91,13 @@ void AddModelOptions(CLI::App& app, ModelOptions& options, JsonOption json) {
       "128, else 0)");
   AddChoice(app, "--cache", options.session.cache, CacheChoices(),
             "how keys and values are stored (default: hierarchical)");
+  AddValue(
+      app, "--draft-context", "auto|all|N",
+      [&options](const std::string& text) {
+        options.session.draft_context = ParseDraftContext("--draft-context", text);
+      },
+      "sealed tokens that a draft reads, those that weighed most (default: auto, a quarter of them "
+      "and at least 1536)");
   AddQuiet(app, options.quiet);
   if (json == JsonOption::kYes) AddJson(app, options.json);
 }

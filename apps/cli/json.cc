@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "cli/arguments.h"
 #include "cli/output.h"
 
 namespace quantspec::cli {
@@ -25,6 +26,11 @@ Json MemoryJson(const MemoryBytes& bytes) {
           {"cache", bytes.cache},
           {"scratch", bytes.scratch},
           {"total", bytes.total()}};
+}
+
+Json DraftContextJson(int draft_context) {
+  const bool is_name = draft_context == kDraftContextAuto || draft_context == kDraftContextAll;
+  return is_name ? Json(DraftContextText(draft_context)) : Json(draft_context);
 }
 
 Json GammaJson(int gamma) { return gamma == kGammaAuto ? Json("auto") : Json(gamma); }

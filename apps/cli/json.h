@@ -16,6 +16,7 @@ void PrintJson(const Json& json);
 
 Json MemoryJson(const MemoryBytes& bytes);  // {weights, cache, scratch, total}
 Json GammaJson(int gamma);                  // a number or "auto"
+Json DraftContextJson(int draft_context);   // a number, "auto" or "all"
 // The share, or null if nothing was drafted.
 Json AcceptanceJson(int64_t accepted, int64_t drafted);
 // Speeds, rounds and acceptance of one answer.

@@ -19,6 +19,10 @@ inline constexpr int kGammaAuto = -1;
 struct SessionOptions {
   int context = 0;  // tokens the cache can hold; 0 = the model's context
   CacheKind cache = CacheKind::kHierarchical;
+  // Sealed tokens that a draft reads at most, rounded up to whole groups, of each KV head those
+  // that weighed most to the target; auto: a quarter of them, at least 1,536. Speculative output is
+  // plain output for every value.
+  int draft_context = kDraftContextAuto;
 };
 
 struct SamplingOptions {

@@ -25,8 +25,12 @@ enum class CacheKind {
 // Which view of model and cache a step reads.
 enum class Reader {
   kTarget,  // everything, both planes: what the output is defined by
-  kDraft,   // the upper planes only: cheaper, agrees with the target most of the time
+  kDraft,   // the upper planes of what matters: cheaper, agrees with the target most of the time
 };
+
+// Values of SessionOptions::draft_context besides a number of tokens.
+inline constexpr int kDraftContextAuto = -1;
+inline constexpr int kDraftContextAll = 0x7fffffff;
 
 // How drafted tokens are verified when temperature > 0 (greedy decoding needs neither).
 enum class VerifyRule {
@@ -62,8 +66,8 @@ struct ModelInfo {
 
 struct TensorInfo {
   std::string name;
-  std::string source_type;  // as in the file, e.g. "Q4_1"
-  std::string stored_type;  // as the engine keeps it, e.g. "hq4 g32", "hq8 g64", "bf16"
+  std::string source_type;     // as in the file, e.g. "Q4_1"
+  std::string stored_type;     // as the engine keeps it, e.g. "hq4 g32", "hq8 g64", "bf16"
   std::vector<int64_t> shape;  // slowest first
   uint64_t source_bytes = 0;
   uint64_t stored_bytes = 0;

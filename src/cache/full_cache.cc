@@ -30,11 +30,16 @@ void FullCache::Store(Backend& backend, int layer, int position, ConstRows k, Co
   backend.StoreKv(k, v, spec_.geometry, layers_[static_cast<size_t>(layer)], position);
 }
 
-KvView FullCache::View(int layer, Reader) const {
+DenseSegment FullCache::Live(int layer) const {
+  DenseSegment live = layers_[static_cast<size_t>(layer)];
+  live.rows = length_;
+  return live;
+}
+
+KvView FullCache::View(int layer, Reader) {
   KvView view;
   view.geometry = spec_.geometry;
-  view.dense[0] = layers_[static_cast<size_t>(layer)];
-  view.dense[0].rows = length_;
+  view.dense[0] = Live(layer);
   view.dense_count = 1;
   return view;
 }
@@ -57,7 +62,7 @@ void FullCache::EndPrompt(int tokens) { length_ = committed_ = tokens; }
 
 void FullCache::AddTo(Digest& digest, const Backend& backend) const {
   for (int layer = 0; layer < spec_.layers; ++layer) {
-    AddRows(digest, backend, spec_.geometry, View(layer, Reader::kTarget).dense[0]);
+    AddRows(digest, backend, spec_.geometry, Live(layer));
   }
 }
 

@@ -18,7 +18,7 @@ class FullCache : public KvCache {
   int Room() const override { return spec_.context - length_; }
   void Extend(int tokens) override;
   void Store(Backend& backend, int layer, int position, ConstRows k, ConstRows v) override;
-  KvView View(int layer, Reader reader) const override;
+  KvView View(int layer, Reader reader) override;
   void Truncate(int length) override;
   void Commit(Backend& backend) override;
   DenseSegment PromptSegment(int layer, int tokens) override;
@@ -29,6 +29,8 @@ class FullCache : public KvCache {
   uint64_t ReadBytes(const Backend& backend, Reader reader) const override;
 
  private:
+  DenseSegment Live(int layer) const;
+
   KvCacheSpec spec_;
   Buffer memory_;
   std::vector<DenseSegment> layers_;

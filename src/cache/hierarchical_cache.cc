@@ -19,7 +19,8 @@ uint64_t HierarchicalCache::Bytes(const KvCacheSpec& spec, const Backend& backen
   const size_t block = backend.DenseBytes(spec.geometry, spec.dense_type, kKvGroup);
   const size_t prompt = backend.DenseBytes(spec.geometry, spec.dense_type, PromptCapacity(spec));
   return static_cast<uint64_t>(spec.layers) *
-             (sealed.upper + sealed.lower + sealed.scales + 4 * block) +
+             (sealed.upper + sealed.lower + sealed.scales + 4 * block +
+              GroupChoice::Bytes(spec.geometry.kv_heads, SealedGroups(spec.context))) +
          2 * prompt;
 }
 
@@ -46,6 +47,7 @@ HierarchicalCache::HierarchicalCache(const KvCacheSpec& spec, const Backend& bac
   }
   for (Layer& layer : layers_) {
     for (DenseSegment& block : layer.blocks) block = CarveDense(next, spec, backend, kKvGroup);
+    layer.choice = GroupChoice(next, spec.geometry.kv_heads, capacity);
   }
   prompt_ = CarveDense(next, spec, backend, PromptCapacity(spec));
 }
@@ -81,13 +83,21 @@ DenseSegment HierarchicalCache::TailBlock(const Layer& layer, int index) const {
   return block;
 }
 
-KvView HierarchicalCache::View(int layer, Reader reader) const {
-  const Layer& at = layers_[static_cast<size_t>(layer)];
+KvView HierarchicalCache::View(int layer, Reader reader) {
+  Layer& at = layers_[static_cast<size_t>(layer)];
   KvView view;
   view.geometry = spec_.geometry;
-  view.planes = reader == Reader::kDraft ? Planes::kUpper : Planes::kBoth;
   view.sealed = at.sealed;
   view.sealed.groups = groups_;
+  const int64_t of_draft = DraftGroups(spec_.draft_context, groups_);
+  const bool drafts_choose = of_draft < groups_;
+  if (reader == Reader::kDraft) {
+    view.planes = Planes::kUpper;
+    if (drafts_choose) view.chosen = at.choice.Choose(groups_, of_draft);
+    view.chosen_groups = of_draft;
+  } else if (drafts_choose) {
+    view.group_weights = at.choice.Weights(groups_);
+  }
   for (int index = 0; index < 2; ++index) {
     const DenseSegment block = TailBlock(at, index);
     if (block.rows > 0) view.dense[view.dense_count++] = block;
@@ -132,6 +142,11 @@ void HierarchicalCache::EndPrompt(int tokens) {
   groups_ = SealedGroups(tokens);
 }
 
+void HierarchicalCache::Clear() {
+  length_ = committed_ = groups_ = 0;
+  for (Layer& layer : layers_) layer.choice.Forget();
+}
+
 void HierarchicalCache::AddTo(Digest& digest, const Backend& backend) const {
   const SealedBytes group = backend.SizeOf(spec_.geometry, 1);
   const auto heads = static_cast<size_t>(spec_.geometry.kv_heads);
@@ -156,12 +171,13 @@ void HierarchicalCache::AddTo(Digest& digest, const Backend& backend) const {
 
 uint64_t HierarchicalCache::ReadBytes(const Backend& backend, Reader reader) const {
   const SealedBytes group = backend.SizeOf(spec_.geometry, 1);
-  const uint64_t of_group =
-      group.upper + group.scales + (reader == Reader::kTarget ? group.lower : 0);
+  const bool is_target = reader == Reader::kTarget;
+  const uint64_t of_group = group.upper + group.scales + (is_target ? group.lower : 0);
+  const auto groups =
+      static_cast<uint64_t>(is_target ? groups_ : DraftGroups(spec_.draft_context, groups_));
   const auto tail = static_cast<uint64_t>(length_ - groups_ * kKvGroup);
   return static_cast<uint64_t>(spec_.layers) *
-         (static_cast<uint64_t>(groups_) * of_group +
-          tail * DenseRowBytes(spec_.geometry, spec_.dense_type));
+         (groups * of_group + tail * DenseRowBytes(spec_.geometry, spec_.dense_type));
 }
 
 }  // namespace quantspec

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "cache/group_choice.h"
 #include "cache/kv_cache.h"
 
 namespace quantspec {
@@ -22,13 +23,13 @@ class HierarchicalCache : public KvCache {
   int Room() const override;
   void Extend(int tokens) override;
   void Store(Backend& backend, int layer, int position, ConstRows k, ConstRows v) override;
-  KvView View(int layer, Reader reader) const override;
+  KvView View(int layer, Reader reader) override;
   void Truncate(int length) override;
   void Commit(Backend& backend) override;
   DenseSegment PromptSegment(int layer, int tokens) override;
   void TakePrompt(Backend& backend, int layer, int tokens) override;
   void EndPrompt(int tokens) override;
-  void Clear() override { length_ = committed_ = groups_ = 0; }
+  void Clear() override;
   void AddTo(Digest& digest, const Backend& backend) const override;
   uint64_t ReadBytes(const Backend& backend, Reader reader) const override;
 
@@ -38,6 +39,7 @@ class HierarchicalCache : public KvCache {
   struct Layer {
     SealedSegment sealed;
     DenseSegment blocks[2];
+    GroupChoice choice;
   };
   // Block `index` of the tail, 0 = C_F1, as it stands now.
   DenseSegment TailBlock(const Layer& layer, int index) const;

@@ -24,7 +24,8 @@ struct KvCacheSpec {
   KvType dense_type = KvType::kF16;
   KvGeometry geometry;
   int layers = 0;
-  int context = 0;  // tokens
+  int context = 0;                        // tokens
+  int draft_context = kDraftContextAuto;  // SessionOptions::draft_context
 };
 
 class KvCache {
@@ -41,8 +42,9 @@ class KvCache {
   virtual void Extend(int tokens) = 0;
   // Writes k, v [tokens, kv_heads * head_dim] at `position` of `layer`, inside what Extend made.
   virtual void Store(Backend& backend, int layer, int position, ConstRows k, ConstRows v) = 0;
-  // All of `layer` as `reader` sees it. Valid until the next change.
-  virtual KvView View(int layer, Reader reader) const = 0;
+  // All of `layer` as `reader` sees it. Valid until the next change. Attending over the target's
+  // view tells the cache what drafts need.
+  virtual KvView View(int layer, Reader reader) = 0;
   // Drops the tokens from `length` on; only tokens appended since the last Commit.
   virtual void Truncate(int length) = 0;
   // The first Length() tokens are accepted: seals what the boundary rule says.
@@ -59,7 +61,8 @@ class KvCache {
   virtual void Clear() = 0;
   // Adds every stored byte of live rows and groups.
   virtual void AddTo(Digest& digest, const Backend& backend) const = 0;
-  // Bytes that one step of `reader` reads at the present length, all layers.
+  // Bytes that one step of `reader` reads at the present length, all layers; of a draft, once the
+  // target attended.
   virtual uint64_t ReadBytes(const Backend& backend, Reader reader) const = 0;
 };
 

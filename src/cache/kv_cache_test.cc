@@ -16,12 +16,13 @@ constexpr KvGeometry kGeometry{2, 64};
 constexpr int kWidth = 128;
 constexpr int kLayers = 2;
 
-KvCacheSpec SpecOf(CacheKind kind, int context) {
+KvCacheSpec SpecOf(CacheKind kind, int context, int draft_context = kDraftContextAuto) {
   KvCacheSpec spec;
   spec.kind = kind;
   spec.geometry = kGeometry;
   spec.layers = kLayers;
   spec.context = context;
+  spec.draft_context = draft_context;
   return spec;
 }
 
@@ -33,8 +34,9 @@ float ValueAt(int layer, int position, int channel, bool is_value) {
 
 class CacheUser {
  public:
-  CacheUser(CacheKind kind, int context)
-      : backend_(MakeReferenceBackend()), cache_(MakeKvCache(SpecOf(kind, context), *backend_)) {
+  CacheUser(CacheKind kind, int context, int draft_context = kDraftContextAuto)
+      : backend_(MakeReferenceBackend()),
+        cache_(MakeKvCache(SpecOf(kind, context, draft_context), *backend_)) {
     ScratchLimits limits;
     limits.rows = 64;
     limits.inputs = 256;
@@ -75,6 +77,23 @@ class CacheUser {
       }
       ASSERT_EQ(next, cache_->Length());
     }
+  }
+  // Attends over every layer from the newest token; returns what the last layer's groups weigh.
+  std::vector<float> Attend(Reader reader) {
+    const std::vector<float> q(kWidth, 0.01f);
+    std::vector<float> out(kWidth), weights;
+    for (int layer = 0; layer < kLayers; ++layer) {
+      AttendArgs args;
+      args.q = ConstRows(q.data(), 1, kWidth);
+      args.kv = cache_->View(layer, reader);
+      args.first_position = cache_->Length() - 1;
+      args.q_heads = 2;
+      args.out = Rows(out.data(), 1, kWidth);
+      backend_->Attend(args);
+      const float* left = args.kv.group_weights;
+      if (left != nullptr) weights.assign(left, left + 2 * args.kv.sealed.groups);
+    }
+    return weights;
   }
   uint64_t DigestValue() const {
     Digest digest;
@@ -183,14 +202,64 @@ TEST(HierarchicalCache, RoomEndsWithTheContext) {
   EXPECT_EQ(user.cache().Room(), 0);
 }
 
-TEST(HierarchicalCache, DraftReadsAboutHalfOfWhatTheTargetReads) {
-  CacheUser user(CacheKind::kHierarchical, 9000);
-  user.Prefill(8192);
-  const double draft = static_cast<double>(user.cache().ReadBytes(user.backend(), Reader::kDraft));
-  const double target =
-      static_cast<double>(user.cache().ReadBytes(user.backend(), Reader::kTarget));
-  EXPECT_GT(draft / target, 0.5);
-  EXPECT_LT(draft / target, 0.6);
+TEST(HierarchicalCache, ADraftReadsOnePlaneOfAQuarterOfTheGroups) {
+  const auto share = [](int draft_context) {
+    CacheUser user(CacheKind::kHierarchical, 9000, draft_context);
+    user.Prefill(8192);
+    const auto bytes = [&](Reader reader) {
+      return static_cast<double>(user.cache().ReadBytes(user.backend(), reader));
+    };
+    return bytes(Reader::kDraft) / bytes(Reader::kTarget);
+  };
+  EXPECT_NEAR(share(kDraftContextAll), 0.55, 0.05);
+  EXPECT_NEAR(share(kDraftContextAuto), 0.16, 0.03);
+  EXPECT_NEAR(share(4096), 0.29, 0.03);
+}
+
+TEST(HierarchicalCache, DraftsReadWhatWeighedMostToTheTarget) {
+  CacheUser user(CacheKind::kHierarchical, 2000, 3 * kKvGroup);
+  user.Prefill(12 * kKvGroup);
+  const auto view = [&] { return user.cache().View(kLayers - 1, Reader::kDraft); };
+  EXPECT_EQ(view().chosen, nullptr) << "the target has not attended yet";
+  const std::vector<float> weights = user.Attend(Reader::kTarget);
+  ASSERT_EQ(weights.size(), 2u * 11);
+  const KvView chosen = view();
+  ASSERT_EQ(chosen.ReadGroups(), 3);
+  for (size_t head = 0; head < 2; ++head) {
+    std::vector<float> of_head(weights.begin() + 11 * head, weights.begin() + 11 * (head + 1));
+    std::vector<float> taken;
+    for (size_t i = 0; i < 3; ++i) {
+      taken.push_back(of_head[static_cast<size_t>(chosen.chosen[3 * head + i])]);
+    }
+    std::sort(of_head.rbegin(), of_head.rend());
+    std::sort(taken.rbegin(), taken.rend());
+    of_head.resize(3);
+    EXPECT_EQ(taken, of_head) << "head " << head;
+  }
+  EXPECT_TRUE(user.Attend(Reader::kDraft).empty()) << "a draft says nothing about what it skips";
+}
+
+TEST(HierarchicalCache, AGroupSealedAfterTheTargetAttendedIsReadByDrafts) {
+  CacheUser user(CacheKind::kHierarchical, 2000, 2 * kKvGroup);
+  user.Prefill(6 * kKvGroup + 127);
+  user.Append(1);
+  user.Attend(Reader::kTarget);
+  user.cache().Commit(user.backend());
+  const KvView view = user.cache().View(0, Reader::kDraft);
+  ASSERT_EQ(view.sealed.groups, 6);
+  ASSERT_NE(view.chosen, nullptr);
+  EXPECT_EQ(view.chosen[1], 5);
+  EXPECT_EQ(view.chosen[3], 5);
+}
+
+TEST(HierarchicalCache, ANewSequenceForgetsWhatWeighedMost) {
+  CacheUser user(CacheKind::kHierarchical, 2000, kKvGroup);
+  user.Prefill(6 * kKvGroup);
+  user.Attend(Reader::kTarget);
+  EXPECT_NE(user.cache().View(0, Reader::kDraft).chosen, nullptr);
+  user.cache().Clear();
+  user.Prefill(6 * kKvGroup);
+  EXPECT_EQ(user.cache().View(0, Reader::kDraft).chosen, nullptr);
 }
 
 TEST(FullCache, TruncatesAndOverwrites) {

@@ -31,7 +31,7 @@ class EngineImpl : public Engine, public std::enable_shared_from_this<EngineImpl
     parts.model = model_.get();
     parts.tokenizer = options_.random_shape.empty() ? &file_->tokenizer() : nullptr;
     parts.backend = MakeBackend(options_.backend, pool_);
-    parts.bytes = file_->BytesFor(context, options.cache, *parts.backend);
+    parts.bytes = file_->BytesFor(context, options, *parts.backend);
     const uint64_t available = AvailableMemoryBytes();
     if (parts.bytes.cache + parts.bytes.scratch > available) {
       throw Error(ErrorKind::kMemory, "a context of " + std::to_string(context) + " tokens needs " +
@@ -40,7 +40,7 @@ class EngineImpl : public Engine, public std::enable_shared_from_this<EngineImpl
                                           std::to_string(available) +
                                           " are available; use a smaller context");
     }
-    parts.cache = MakeCacheSpec(file_->config(), options_.weights, options.cache, context);
+    parts.cache = MakeCacheSpec(file_->config(), options_.weights, options, context);
     return MakeSession(std::move(parts));
   }
 

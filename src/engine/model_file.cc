@@ -64,11 +64,16 @@ WeightOptions MakeWeightOptions(const EngineOptions& options, int layers) {
   return weights;
 }
 
-KvCacheSpec MakeCacheSpec(const ModelConfig& config, WeightMode weights, CacheKind kind,
-                          int context) {
+KvCacheSpec MakeCacheSpec(const ModelConfig& config, WeightMode weights,
+                          const SessionOptions& options, int context) {
+  if (options.draft_context < kDraftContextAuto) {
+    throw Error(ErrorKind::kUsage, "draft_context: found " + std::to_string(options.draft_context) +
+                                       ", expected -1 (automatic) or a number of tokens");
+  }
   KvCacheSpec spec;
-  spec.kind = kind;
-  const bool is_reference = weights == WeightMode::kFloat && kind == CacheKind::kFull;
+  spec.kind = options.cache;
+  spec.draft_context = options.draft_context;
+  const bool is_reference = weights == WeightMode::kFloat && spec.kind == CacheKind::kFull;
   spec.dense_type = is_reference ? KvType::kF32 : KvType::kF16;
   spec.geometry = {config.info.kv_heads, config.info.head_dim};
   spec.layers = config.info.layers;
@@ -137,10 +142,11 @@ std::vector<std::pair<std::string, std::string>> ModelFileImpl::Metadata() const
   return metadata;
 }
 
-MemoryBytes ModelFileImpl::BytesFor(int context, CacheKind cache, const Backend& backend) const {
+MemoryBytes ModelFileImpl::BytesFor(int context, const SessionOptions& options,
+                                    const Backend& backend) const {
   MemoryBytes bytes;
   bytes.weights = plan_->bytes();
-  bytes.cache = KvCacheBytes(MakeCacheSpec(config_, options_.weights, cache, context), backend);
+  bytes.cache = KvCacheBytes(MakeCacheSpec(config_, options_.weights, options, context), backend);
   bytes.scratch = Transformer::ScratchBytes(config_, backend, MakeLimits(context)) +
                   Decoder::Bytes(config_.info.vocab, context);
   return bytes;
@@ -159,12 +165,12 @@ int ModelFileImpl::ContextOf(const SessionOptions& options) const {
 MemoryPlan ModelFileImpl::Plan(const SessionOptions& options) const {
   MemoryPlan plan;
   plan.context = ContextOf(options);
-  plan.bytes = BytesFor(plan.context, options.cache, *sizing_);
+  plan.bytes = BytesFor(plan.context, options, *sizing_);
   plan.available_bytes = AvailableMemoryBytes();
   int fits = 0;
   for (int low = 1, high = config_.info.context; low <= high;) {
     const int middle = low + (high - low) / 2;
-    if (BytesFor(middle, options.cache, *sizing_).total() <= plan.available_bytes) {
+    if (BytesFor(middle, options, *sizing_).total() <= plan.available_bytes) {
       fits = middle;
       low = middle + 1;
     } else {

@@ -42,7 +42,7 @@ class ModelFileImpl : public ModelFile {
   const ModelConfig& config() const { return config_; }
   const EngineOptions& options() const { return options_; }
   // What Load and Open take for a context. `backend` gives the sizes.
-  MemoryBytes BytesFor(int context, CacheKind cache, const Backend& backend) const;
+  MemoryBytes BytesFor(int context, const SessionOptions& options, const Backend& backend) const;
   uint64_t BytesForWeights() const { return plan_->bytes(); }
   // The context asked for, checked against the model's. Throws Error{kUsage}.
   int ContextOf(const SessionOptions& options) const;
@@ -61,8 +61,9 @@ class ModelFileImpl : public ModelFile {
   mutable std::unique_ptr<ChatFormat> chat_;
 };
 
-KvCacheSpec MakeCacheSpec(const ModelConfig& config, WeightMode weights, CacheKind kind,
-                          int context);
+// Throws Error{kUsage} for a draft_context out of range.
+KvCacheSpec MakeCacheSpec(const ModelConfig& config, WeightMode weights,
+                          const SessionOptions& options, int context);
 TransformerLimits MakeLimits(int context);
 
 }  // namespace quantspec

@@ -194,7 +194,9 @@ class OpTimer {
 
   // A cache of `depth` random tokens in as many layers as the model has, memory permitting.
   std::unique_ptr<KvCache> FilledCache(CacheKind kind, int depth, int* layers) {
-    KvCacheSpec spec = MakeCacheSpec(config_, WeightMode::kAuto, kind, depth + kKvGroup);
+    SessionOptions options;
+    options.cache = kind;
+    KvCacheSpec spec = MakeCacheSpec(config_, WeightMode::kAuto, options, depth + kKvGroup);
     spec.layers = 1;
     const uint64_t of_layer = KvCacheBytes(spec, *backend_);
     spec.layers = static_cast<int>(std::clamp<uint64_t>(

@@ -11,14 +11,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 import draft_plan
 import measure
 
-# Writes a line to `calls` for every run; acceptance grows with the exact layers.
+# Writes a line to `calls` for every run; acceptance grows with the exact layers, or thousands of
+# tokens of the draft's context.
 PROGRAM = """#!{python}
 import json, sys
 words = [word for word in sys.argv[2:] if word != "--json"]
 options = dict(zip(words[::2], words[1::2]))
 with open({calls!r}, "a") as file:
     file.write(" ".join(words) + "\\n")
-layers = int(options["--draft-exact-layers"])
+layers = options["--draft-exact-layers"]
+layers = int(options["--draft-context"]) // 1000 if layers == "auto" else int(layers)
 open(options["--file"]).close()
 for gamma in options["--gamma"].split(","):
     gamma = int(gamma)
@@ -43,7 +45,8 @@ class Measure(unittest.TestCase):
         self.options = types.SimpleNamespace(
             model=pathlib.Path("m.gguf"), text=text, quantspec=program, threads=None, tokens=8,
             stretches=2, machine="none", out=here / "out.json", budget_s=float("inf"),
-            weights="nested", group=32, contexts=[16], layers=[0, 1, 2], gammas=[4], repeat=1)
+            weights="nested", group=32, contexts=[16], layers=[0, 1, 2], draft_contexts=[],
+            gammas=[4], repeat=1)
 
     def runs(self):
         return measure.Runs("draft plan", self.options, weights="nested", group=32)
@@ -72,13 +75,24 @@ class Measure(unittest.TestCase):
     def test_the_best_number_of_layers_weighs_acceptance_and_time(self):
         runs = self.runs()
         runs.measure(draft_plan.settings_of(self.options))
-        points, best = draft_plan.points_of(runs)
+        points, best = draft_plan.points_of(runs, "draft_exact_layers")
         self.assertEqual([p["draft_exact_layers"] for p in points], [0, 1, 2])
         self.assertAlmostEqual(points[0]["expected_tokens_per_s"], 1000 * 3.0 / 8.0)
         self.assertAlmostEqual(points[1]["expected_tokens_per_s"], 1000 * 4.6 / 8.4)
         self.assertEqual(len(best), 1)
         self.assertEqual(best[0]["draft_exact_layers"], 1)
-        self.assertAlmostEqual(best[0]["draft_ms_a_layer"], 0.1)
+        self.assertAlmostEqual(best[0]["draft_ms_slope"], 0.1)
+
+    def test_contexts_of_the_draft_are_weighed_alike(self):
+        self.options.draft_contexts = [0, 1000, 2000]
+        runs = self.runs()
+        runs.measure(draft_plan.settings_of(self.options))
+        points, best = draft_plan.points_of(runs, "draft_context")
+        self.assertEqual([p["draft_context"] for p in points], [0, 1000, 2000])
+        self.assertEqual(best[0]["draft_context"], 1000)
+        self.assertAlmostEqual(best[0]["draft_ms_slope"], 0.0001)
+        self.assertIn("1,024 tokens cost 0.102 ms",
+                      draft_plan.text_of("draft_context", points, best))
 
     def test_numbers_are_told_apart_by_what_the_stretches_agree_on(self):
         self.assertTrue(draft_plan.differ({1: 11.0, 2: 21.0, 3: 31.1}, {1: 10.0, 2: 20.0, 3: 30.0}))

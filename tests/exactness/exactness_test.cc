@@ -45,6 +45,7 @@ struct Plan {
   WeightMode mode = WeightMode::kAuto;
   int group = 32;
   int draft_exact_layers = -1;
+  int draft_context = kDraftContextAuto;
   std::vector<Token> prompt;
   int tokens = 0;
   std::vector<int> gammas;
@@ -75,6 +76,7 @@ double ExpectOneOutput(const Plan& plan) {
       const auto engine = LoadEngine(plan, threads);
       SessionOptions options;
       options.context = static_cast<int>(plan.prompt.size()) + plan.tokens;
+      options.draft_context = plan.draft_context;
       const auto session = engine->Open(options);
       for (const int gamma : plan.gammas) {
         const Output output = Decode(*session, plan.prompt, plan.tokens, gamma, sampling);
@@ -141,6 +143,19 @@ TEST(Exactness, SpeculativeOutputIsPlainOutputForEveryNumberOfExactLayers) {
   }
 }
 
+TEST(Exactness, SpeculativeOutputIsPlainOutputForEveryDraftContext) {
+  Plan plan = TinyPlan("llama-long.gguf", WeightMode::kNested);
+  plan.gammas = {0, 1, 4, 16};
+  plan.threads = {1, 2};
+  plan.samplings = {SamplingOptions{}, Coupled(1)};
+  for (const int tokens : {0, 128, 300, kDraftContextAll}) {
+    plan.draft_context = tokens;
+    EXPECT_GT(ExpectOneOutput(plan), 0) << tokens << " tokens";
+  }
+  plan.draft_context = -2;
+  EXPECT_THROW(ExpectOneOutput(plan), Error);
+}
+
 std::string ReadBook(size_t bytes) {
   const char* folder = std::getenv("QUANTSPEC_BOOKS");
   std::ifstream file(std::string(folder ? folder : "") + "/moby-dick.txt");
@@ -154,6 +169,7 @@ std::string ReadBook(size_t bytes) {
 struct Extent {
   size_t prompt;
   int tokens;
+  int draft_context;  // less than there is
   std::vector<int> gammas;
   std::vector<int> threads;
   std::vector<SamplingOptions> samplings;
@@ -163,15 +179,16 @@ Extent DemoExtent() {
   if (std::getenv("QUANTSPEC_FULL") != nullptr) {
     return {2000,
             700,
+            kDraftContextAuto,
             {0, 1, 2, 3, 4, 6, 8, 16, kGammaAuto},
             {1, 2},
             {SamplingOptions{}, Coupled(1), Coupled(2)}};
   }
 #ifdef __SANITIZE_THREAD__
   // Slower by dozens, and races do not need long texts: one seal and every kind of step.
-  return {240, 32, {0, 3, kGammaAuto}, {2}, {SamplingOptions{}, Coupled(1)}};
+  return {240, 32, 0, {0, 3, kGammaAuto}, {2}, {SamplingOptions{}, Coupled(1)}};
 #else
-  return {700, 150, {0, 3, 16, kGammaAuto}, {2}, {SamplingOptions{}, Coupled(1)}};
+  return {700, 150, 256, {0, 3, 16, kGammaAuto}, {2}, {SamplingOptions{}, Coupled(1)}};
 #endif
 }
 
@@ -197,6 +214,7 @@ TEST(Exactness, SpeculativeOutputIsPlainOutputOnTheDemoModel) {
     plan.group = mode.group;
     plan.prompt = text;
     plan.tokens = extent.tokens;
+    plan.draft_context = extent.draft_context;
     plan.gammas = extent.gammas;
     plan.threads = extent.threads;
     plan.samplings = extent.samplings;

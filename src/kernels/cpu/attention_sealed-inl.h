@@ -339,10 +339,18 @@ inline void WeighGroups(const float* weights, int64_t groups, const SoftmaxState
         whole,
         Words::Fma(log, Words::Set(1.0f / kExp2Unit), Words::LoadPart(total.max + row, count)),
         count);
-    for (int64_t g = 0; g < groups; ++g) {
-      const F part = Words::LoadPart(weights + g * total.padded + row, count);
-      const float most = Words::MaxOf(Words::Sub(part, Words::Load(whole)));
-      out[g] = row == 0 || most > out[g] ? most : out[g];
+    const F all = Words::Load(whole);
+    for (int64_t g = 0; g < groups; g += 4) {
+      F part[4];
+      for (int i = 0; i < 4; ++i) {
+        const int64_t group = g + i < groups ? g + i : g;
+        part[i] = Words::Sub(Words::LoadPart(weights + group * total.padded + row, count), all);
+      }
+      float most[4];
+      Words::JoinLanes4<Words::Max>(most, part[0], part[1], part[2], part[3]);
+      for (int i = 0; i < 4 && g + i < groups; ++i) {
+        out[g + i] = row == 0 || most[i] > out[g + i] ? most[i] : out[g + i];
+      }
     }
   }
 }
