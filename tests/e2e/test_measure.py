@@ -84,7 +84,8 @@ class Measure(unittest.TestCase):
         self.assertAlmostEqual(best[0]["draft_ms_slope"], 0.1)
 
     def test_contexts_of_the_draft_are_weighed_alike(self):
-        self.options.draft_contexts = [0, 1000, 2000]
+        self.options.contexts = [2000]
+        self.options.draft_contexts = [0, 1000, 2000, 4000]
         runs = self.runs()
         runs.measure(draft_plan.settings_of(self.options))
         points, best = draft_plan.points_of(runs, "draft_context")
