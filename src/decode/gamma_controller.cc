@@ -20,7 +20,7 @@ constexpr int kProbeGapMost = 20;     // and after many that changed nothing
 constexpr double kNews = 1.03;        // a gain that makes probes frequent again
 constexpr double kWorthTrying = 1.005;
 constexpr double kFreeLoss = 1.1;     // budget: plain steps,
-constexpr double kLossShare = 0.005;  // and share of the time spent
+constexpr double kLossShare = 0.004;  // and share of the time spent
 
 }  // namespace
 
@@ -65,7 +65,8 @@ int GammaController::Probe() const {
                      : prior_ratio_ > kDoubtful ? kDoubtfulWait
                                                 : 0;
     if (round_ < wait) return -1;
-    first = last = prior_ratio_ > 0.7 ? 2 : 3;
+    // One token: what a rejected draft costs must leave the budget for another probe soon.
+    first = last = 1;
   } else if (round_ - last_probe_ < probe_gap_) {
     return -1;
   }
