@@ -133,9 +133,8 @@ def points_of(runs, varied):
 
 
 def text_of(varied, points, best):
-    name, unit = {"draft_exact_layers": ("exact layers", "a layer"),
-                  "draft_context": ("draft context", "1,024 tokens")}[varied]
-    step = 1024 if varied == "draft_context" else 1
+    name, unit, step = {"draft_exact_layers": ("exact layers", "a layer costs", 1),
+                        "draft_context": ("draft context", "1,024 tokens cost", 1024)}[varied]
 
     def number(value, form):
         return None if value is None else f"{value:{form}}"
@@ -153,8 +152,8 @@ def text_of(varied, points, best):
     for b in best:
         alike = ", ".join(map(str, b["not_told_apart"]))
         text += (f"context {b['depth']}, gamma {b['gamma']}: best {b[varied]}; "
-                 f"not told apart from it: {alike or 'none'}; {unit} cost"
-                 f"{'s' * (step == 1)} {step * b['draft_ms_slope']:.3f} ms a draft step\n")
+                 f"not told apart from it: {alike or 'none'}; {unit} "
+                 f"{step * b['draft_ms_slope']:.3f} ms a draft step\n")
     return text
 
 

@@ -54,8 +54,9 @@ int ParseDraftContext(std::string_view option, std::string_view text) {
   int value = 0;
   if (text == "auto") return kDraftContextAuto;
   if (text == "all") return kDraftContextAll;
-  if (!ParseWhole(text, value) || value < 0)
+  if (!ParseWhole(text, value) || value < 0) {
     Refuse(option, text, "auto, all or a number of tokens");
+  }
   return value;
 }
 

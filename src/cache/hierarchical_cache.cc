@@ -93,8 +93,10 @@ KvView HierarchicalCache::View(int layer, Reader reader) {
   const bool drafts_choose = of_draft < groups_;
   if (reader == Reader::kDraft) {
     view.planes = Planes::kUpper;
-    if (drafts_choose) view.chosen = at.choice.Choose(groups_, of_draft);
-    view.chosen_groups = of_draft;
+    if (drafts_choose) {
+      view.chosen = at.choice.Choose(groups_, of_draft);
+      view.chosen_groups = of_draft;
+    }
   } else if (drafts_choose) {
     view.group_weights = at.choice.Weights(groups_);
   }

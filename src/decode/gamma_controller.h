@@ -18,7 +18,7 @@ struct CostPrior {
 
 // Deterministic given the times it is told. It begins with plain steps, tries speculation where
 // that may pay, and from then on follows its measurements. Trying something that is not expected
-// to be best (a probe) draws on a budget of lost time: about one plain step and half a percent of
+// to be best (a probe) draws on a budget of lost time: about one plain step and 0.4 % of
 // the time spent, so that `auto` stays beside plain decoding where speculation loses.
 class GammaController {
  public:

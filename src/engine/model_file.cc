@@ -85,6 +85,7 @@ TransformerLimits MakeLimits(int context) {
   TransformerLimits limits;
   limits.context = context;
   limits.step_rows = kMaxGamma + 1;
+  static_assert(kMaxGamma + 1 <= kStepTokens, "a verify step tells what groups weigh");
   return limits;
 }
 

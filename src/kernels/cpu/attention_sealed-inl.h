@@ -42,6 +42,11 @@ QS_INLINE F Log2Above(F x) {
                     Words::Set(-25.0f * kExp2Unit));
 }
 
+// log2 of sums of numbers 2^max, or up to 0.0861 more.
+QS_INLINE F Log2Sum(F sum, F max) {
+  return Words::Fma(Log2Above(sum), Words::Set(1.0f / kExp2Unit), max);
+}
+
 // How many groups ahead scales are fetched: short reads far apart in time, which the hardware does
 // not fetch ahead by itself (11 % at one token and one plane).
 inline constexpr int kScalesAhead = 2;
@@ -197,9 +202,7 @@ QS_ROW_FUNCTION void WeighGroup(SealedTileMemory<R>& tile, float* weights) {
   static_assert(R <= Words::kLanes);
   alignas(64) float sums[16] = {};
   JoinLanes<R, Words::Add>(tile, 0, sums);
-  const F log = Log2Above(Words::Load(sums));
-  Words::StorePart(weights, Words::Fma(log, Words::Set(1.0f / kExp2Unit), Words::Load(tile.max[0])),
-                   R);
+  Words::StorePart(weights, Log2Sum(Words::Load(sums), Words::Load(tile.max[0])), R);
 }
 
 // The factors that bring the states so far and this group to one maximum; and the lanes of both.
@@ -334,10 +337,9 @@ inline void WeighGroups(const float* weights, int64_t groups, const SoftmaxState
     // Rows that are not there weigh nothing.
     alignas(64) float whole[Words::kLanes];
     Words::Store(whole, Words::Set(-kNoScore));
-    const F log = Log2Above(Words::LoadPart(total.sum + row, count));
     Words::StorePart(
         whole,
-        Words::Fma(log, Words::Set(1.0f / kExp2Unit), Words::LoadPart(total.max + row, count)),
+        Log2Sum(Words::LoadPart(total.sum + row, count), Words::LoadPart(total.max + row, count)),
         count);
     const F all = Words::Load(whole);
     for (int64_t g = 0; g < groups; g += 4) {

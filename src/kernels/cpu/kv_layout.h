@@ -68,25 +68,21 @@ struct SealedGroup {
   F16* value_scales;
   F16* value_zeros;
 };
-inline SealedGroup GroupOf(const SealedSegment& segment, int head_dim, int head, int64_t group) {
-  const int64_t index = head * segment.capacity + group;
-  const int64_t plane = index * PlaneGroupBytes(head_dim);
-  F16* scales = reinterpret_cast<F16*>(segment.scales + index * ScaleGroupBytes(head_dim));
-  const int values = kKvGroup * ValueGroups(head_dim);
-  return {segment.upper + plane,
-          segment.lower == nullptr ? nullptr : segment.lower + plane,
-          scales,
-          scales + head_dim,
-          scales + 2 * head_dim,
-          scales + 2 * head_dim + values};
-}
-// The one `groups` further on, of the same head.
+// The one `groups` further on in the segment.
 inline SealedGroup GroupAfter(const SealedGroup& from, int head_dim, int64_t groups) {
   const int64_t plane = groups * PlaneGroupBytes(head_dim);
   const int64_t scales = groups * ScaleGroupBytes(head_dim) / static_cast<int64_t>(sizeof(F16));
   return {from.upper + plane,         from.lower == nullptr ? nullptr : from.lower + plane,
           from.key_scales + scales,   from.key_zeros + scales,
           from.value_scales + scales, from.value_zeros + scales};
+}
+inline SealedGroup GroupOf(const SealedSegment& segment, int head_dim, int head, int64_t group) {
+  F16* scales = reinterpret_cast<F16*>(segment.scales);
+  F16* value_scales = scales + 2 * head_dim;
+  const SealedGroup first{segment.upper, segment.lower,
+                          scales,        scales + head_dim,
+                          value_scales,  value_scales + kKvGroup * ValueGroups(head_dim)};
+  return GroupAfter(first, head_dim, head * segment.capacity + group);
 }
 
 }  // namespace quantspec::cpu
