@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -37,7 +38,7 @@ constexpr const char* kKindNames[] = {"target", "draft", "dense_f16"};
 
 // The cache of some layers, in one stretch each of planes or of dense rows.
 struct Layers {
-  std::vector<Buffer> memory;
+  Buffer memory;
   std::vector<KvView> views;
   size_t bytes = 0;  // that one reader reads of one layer
 };
@@ -49,38 +50,37 @@ void FillF16(Buffer& memory) {
   }
 }
 
-// As many layers as make `least_bytes`, and one more.
+// As many layers as make `least_bytes`, and one more; plane by plane over all layers in one memory,
+// as in the cache.
 Layers MakeLayers(const Backend& backend, const Shape& shape, Kind kind, int64_t tokens,
                   size_t least_bytes = 0) {
+  const int64_t groups = tokens / kKvGroup;
+  const bool is_dense = kind == Kind::kDense;
+  const SealedBytes sealed = is_dense ? SealedBytes{} : backend.SizeOf(shape.geometry, groups);
+  const size_t dense = is_dense ? backend.DenseBytes(shape.geometry, KvType::kF16, tokens) : 0;
   Layers layers;
-  const SealedBytes sealed = backend.SizeOf(shape.geometry, tokens / kKvGroup);
-  const size_t dense = backend.DenseBytes(shape.geometry, KvType::kF16, tokens);
-  layers.bytes = kind == Kind::kDense
-                     ? 2 * dense
-                     : sealed.upper + sealed.scales + (kind == Kind::kTarget ? sealed.lower : 0);
-  const size_t count = least_bytes / layers.bytes + 1;
-  for (size_t i = 0; i < count; ++i) {
-    KvView view;
+  layers.bytes = 2 * dense + sealed.upper + sealed.scales + (kind == Kind::kTarget) * sealed.lower;
+  layers.views.resize(least_bytes / layers.bytes + 1);
+  layers.memory =
+      Buffer(layers.views.size() * (2 * dense + sealed.upper + sealed.scales + sealed.lower));
+  FillF16(layers.memory);
+  std::byte* next = layers.memory.data();
+  const auto take = [&next](size_t bytes) { return std::exchange(next, next + bytes); };
+  for (KvView& view : layers.views) {
     view.geometry = shape.geometry;
-    const auto take = [&](size_t bytes) {
-      layers.memory.emplace_back(bytes);
-      FillF16(layers.memory.back());
-      return layers.memory.back().data();
-    };
-    if (kind == Kind::kDense) {
+    view.planes = kind == Kind::kTarget ? Planes::kBoth : Planes::kUpper;
+    view.sealed.upper = take(sealed.upper);
+    if (is_dense) {
       view.dense[0].keys = take(dense);
       view.dense[0].values = take(dense);
       view.dense[0].capacity = view.dense[0].rows = tokens;
       view.dense_count = 1;
     } else {
-      view.planes = kind == Kind::kTarget ? Planes::kBoth : Planes::kUpper;
-      view.sealed.upper = take(sealed.upper);
-      view.sealed.lower = take(sealed.lower);
-      view.sealed.scales = take(sealed.scales);
-      view.sealed.capacity = view.sealed.groups = tokens / kKvGroup;
+      view.sealed.capacity = view.sealed.groups = groups;
     }
-    layers.views.push_back(view);
   }
+  for (KvView& view : layers.views) view.sealed.scales = take(sealed.scales);
+  for (KvView& view : layers.views) view.sealed.lower = take(sealed.lower);
   return layers;
 }
 

@@ -89,7 +89,7 @@ struct KvGeometry {
 // [0, rows) are live; row i holds position first_position + i.
 struct DenseSegment {
   KvType type = KvType::kF16;
-  std::byte* keys = nullptr;  // DenseBytes(...) / 2 each, aligned to 64 bytes
+  std::byte* keys = nullptr;  // DenseBytes(...) each, aligned to 64 bytes
   std::byte* values = nullptr;
   int64_t capacity = 0;  // rows; a multiple of kDenseRows
   int64_t rows = 0;
