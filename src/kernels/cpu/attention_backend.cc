@@ -182,7 +182,7 @@ class AttendJob {
     work.chosen = kv.chosen == nullptr ? nullptr : kv.chosen + head * work.groups;
     work.begin = split * kSplitGroups;
     work.end = std::min(work.begin + kSplitGroups, work.groups);
-    work.fetch_planes = ThisCpuFetches().planes;
+    work.fetch = ThisCpuFetches().planes;
     work.lanes = memory.lanes;
     work.weights = weights == nullptr ? nullptr : weights + work.begin * state.padded;
     work.state = state;

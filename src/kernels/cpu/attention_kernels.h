@@ -46,6 +46,10 @@ inline int64_t QueryFloats(int64_t rows, int head_dim) {
 // Tokens of a dense tile: the scores that one update of a state covers.
 inline constexpr int kDenseTile = 64;
 
+// How codes are fetched ahead of their use by instructions: into the first cache from near by, into
+// L2 from further away, or the latter but not of two planes for few rows.
+enum class PlaneFetch { kNear, kFar, kFarForSomeRows };
+
 // Rows' queries, scaled by the softmax scale times log2(e).
 struct SealedWork {
   const float* q;  // [rows][head_dim]
@@ -55,8 +59,8 @@ struct SealedWork {
   const int32_t* chosen;  // [groups] indices of the groups to read; null: 0, 1, 2, ...
   int64_t groups;
   int64_t begin, end;  // of these, the ones to attend over
-  bool fetch_planes;   // ahead by instructions, if both are read for few rows
-  float* lanes;        // [rows][3][16], for its own use
+  PlaneFetch fetch;
+  float* lanes;  // [rows][3][16], for its own use
   // [end - begin][state.padded], out, if not null: log2 of each group's sum of 2^score, within 0.1.
   float* weights;
   SoftmaxState state;

@@ -232,18 +232,16 @@ QS_INLINE void BalanceTile(SealedTileMemory<R>& tile, int parts, float step, flo
 
 // ---------------------------------------------------------------------------------- tiles
 
-template <bool kBoth, int R>
+template <typename C, int R>
 void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupScales& scales,
                 int64_t row, int64_t skip, float* weights) {
-  using C = Codes<kBoth>;
   const int head_dim = work.head_dim;
   const int parts = ValueGroups(head_dim);
   SealedTileMemory<R> tile;
-  tile.fetch = work.fetch_planes;
   tile.skip = skip;
   ScaleQueries<R>(work.q + row * head_dim, scales, head_dim, C::kStep, tile);
   RoundQueries<R>(head_dim, C::kKeyCenter, tile);
-  KeyDots<kBoth, R>(group.upper, group.lower, head_dim, tile);
+  KeyDots<C, R>(group.upper, group.lower, head_dim, tile);
   for (int part = 0; part < parts; ++part) {
     FindLargest<R>(scales, part, tile);
     WeighRows<R>(scales, part, C::kValueCenter, C::kStep, tile);
@@ -251,26 +249,39 @@ void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupSca
   if (weights != nullptr) WeighGroup<R>(tile, weights + row);
   BalanceTile<R>(tile, parts, C::kStep, work.state.max + row, LanesOf(work, row));
   const int64_t values_at = KeyCodeBytes(head_dim);
-  ValueDots<kBoth, R>(group.upper + values_at, kBoth ? group.lower + values_at : nullptr, head_dim,
-                      tile, work.state.values + row * head_dim);
+  ValueDots<C, R>(group.upper + values_at, C::kBoth ? group.lower + values_at : nullptr, head_dim,
+                  tile, work.state.values + row * head_dim);
 }
 
 using SealedTileFunction = void (*)(const SealedWork&, const SealedGroup&, const GroupScales&,
                                     int64_t, int64_t, float*);
 
-template <bool kBoth, int... R>
+template <typename C, int... R>
 struct SealedTiles {
-  static constexpr SealedTileFunction kOf[] = {nullptr, SealedTile<kBoth, R>...};
+  static constexpr SealedTileFunction kOf[] = {nullptr, SealedTile<C, R>...};
 };
-template <bool kBoth>
+template <typename C>
 QS_INLINE SealedTileFunction PickSealedTile(int64_t height) {
   if constexpr (kSealedRows == 16) {
-    return SealedTiles<kBoth, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>::kOf[height];
+    return SealedTiles<C, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>::kOf[height];
   } else if constexpr (kSealedRows == 2) {
-    return SealedTiles<kBoth, 1, 2>::kOf[height];
+    return SealedTiles<C, 1, 2>::kOf[height];
   } else {
-    return SealedTiles<kBoth, 1, 2, 3, 4, 5, 6>::kOf[height];
+    return SealedTiles<C, 1, 2, 3, 4, 5, 6>::kOf[height];
   }
+}
+
+template <PlaneFetch kFetch>
+QS_INLINE SealedTileFunction PickSealedTile(bool both, int64_t height) {
+  return both ? PickSealedTile<FetchedCodes<true, kFetch>>(height)
+              : PickSealedTile<FetchedCodes<false, kFetch>>(height);
+}
+QS_INLINE SealedTileFunction PickSealedTile(bool both, PlaneFetch fetch, int64_t height) {
+  if (fetch == PlaneFetch::kNear) return PickSealedTile<PlaneFetch::kNear>(both, height);
+  if (fetch == PlaneFetch::kFarForSomeRows && both) {
+    return PickSealedTile<FetchedCodes<true, PlaneFetch::kFarForSomeRows>>(height);
+  }
+  return PickSealedTile<PlaneFetch::kFar>(both, height);
 }
 
 // Joins the sums over lanes with the state.
@@ -321,8 +332,8 @@ inline void AttendSealed(const SealedWork& work) {
     }
     for (int64_t tile = 0; tile < tiling.tiles; ++tile) {
       const int64_t height = tiling.Height(tile);
-      (both ? PickSealedTile<true>(height) : PickSealedTile<false>(height))(
-          work, group, scales, tiling.Begin(tile), skip, weights);
+      PickSealedTile(both, work.fetch, height)(work, group, scales, tiling.Begin(tile), skip,
+                                               weights);
     }
     if (weights != nullptr) weights += work.state.padded;
   }

@@ -73,7 +73,11 @@ Fetches DetectFetches() {
   const unsigned family = (a >> 8 & 0xfu) + (a >> 20 & 0xffu);
   // Zen 3 has the same family, without AVX-512.
   const bool is_zen4 = vendor == signature_AMD_ebx && family == 0x19 && Detect().avx512;
-  return {!is_zen4, vendor == signature_INTEL_ebx};
+  const bool is_intel = vendor == signature_INTEL_ebx;
+  const PlaneFetch planes = is_intel  ? PlaneFetch::kNear
+                            : is_zen4 ? PlaneFetch::kFarForSomeRows
+                                      : PlaneFetch::kFar;
+  return {planes, is_intel};
 }
 #else
 Fetches DetectFetches() { return {}; }

@@ -28,7 +28,7 @@ const KernelTable& DefaultTable();
 // What a CPU gains by fetching ahead by instructions where few rows wait for memory; others do
 // better alone there. Measured: docs/performance.md.
 struct Fetches {
-  bool planes = false;   // of a sealed cache, both: all but Zen 4
+  PlaneFetch planes = PlaneFetch::kFarForSomeRows;
   bool weights = false;  // Intel
 };
 const Fetches& ThisCpuFetches();
