@@ -57,7 +57,7 @@ inline void PairTile(const MatMulArgs& args, int64_t block, const Pair* x, int64
   constexpr int kChains = 2;
   const int64_t pairs = CeilDiv(args.inputs, 2);
   const std::byte* weights = args.upper + block * pairs * Bf16Weights::kPairBytes;
-  const int64_t ahead = FetchAhead<R>(args, kDenseRows);
+  const int64_t ahead = DenseFetchAhead<R>(args);
   F sum[kChains][R][kHalves];
 #pragma GCC unroll 4
   for (int c = 0; c < kChains; ++c) ClearSums<R>(sum[c]);

@@ -9,6 +9,8 @@ namespace quantspec::cpu::QS_ISA {
 inline constexpr int kStepInputs = 2 * TileWords::kPairs;  // of one product of tiles
 // Inputs of a pass over all blocks: what 256 rows have of them stays in L2.
 inline constexpr int64_t kPassSteps = 32;
+// Bytes that weights are fetched ahead, of each of two blocks.
+inline constexpr int64_t kTilesAhead = 2048;
 
 // Rows as bf16, zeros beyond the last input: [tile of 16 rows][step][16 rows][16 pairs]. Zeros,
 // too, beyond the last row, but for a single tile, which is then multiplied without them.
@@ -81,7 +83,7 @@ void UnpackBlock(const MatMulArgs& args, int64_t block, int64_t first, int64_t l
       P::kLower ? args.lower + block * LowerBlockBytes(args.inputs) + first * kCodeBytes : upper;
   for (int64_t step = first; step < last; step += steps_of_group) {
     F scale[kHalves], zero[kHalves];
-    LoadScales<typename P::Base>(upper + steps_of_group * kCodeBytes, scale, zero);
+    LoadScales<typename P::Base>(upper + steps_of_group * kCodeBytes, 0, scale, zero);
     const F offset = P::Offset(scale[0], zero[0]);
     for (int64_t v = 0; v < 4 * steps_of_group; ++v) {
       Words::Prefetch(upper + 64 * v + 2 * group_bytes);
@@ -201,7 +203,7 @@ inline void HalvesPass(const MatMulArgs& args, int64_t first, int64_t last, int6
     for (int64_t tile = 0; tile < row_tiles; tile += 2) {
       const int64_t tiles = row_tiles - tile < 2 ? 1 : 2;
       const bool is_from_memory = tile == 0 && args.format == WeightFormat::kBf16;
-      from.ahead = is_from_memory ? FetchAhead<1>(args, kDenseRows) : 0;
+      from.ahead = is_from_memory && args.fetch_weights ? kTilesAhead : 0;
       from.x[0] = x + tile * tile_pairs;
       from.x[1] = from.x[0] + tile_pairs;
       kMultiplyTiles[tiles - 1][blocks - 1](from, end - begin, sums);
@@ -210,8 +212,8 @@ inline void HalvesPass(const MatMulArgs& args, int64_t first, int64_t last, int6
   }
 }
 
-inline void Halves(const MatMulArgs& args, int64_t first, int64_t last) {
-  const TileScope scope(args.rows < TileWords::kRows ? args.rows : TileWords::kRows);
+// All steps of all rows, pass after pass.
+inline void HalvesPasses(const MatMulArgs& args, int64_t first, int64_t last) {
   const int64_t steps = CeilDiv(args.inputs, kStepInputs);
   MatMulArgs pass = args;
   for (int64_t begin = 0; begin < steps; begin += kPassSteps) {
@@ -219,6 +221,16 @@ inline void Halves(const MatMulArgs& args, int64_t first, int64_t last) {
     HalvesPass(pass, first, last, begin, end);
     pass.bias = nullptr;
     pass.accumulate = true;
+  }
+}
+
+// Few rows stay in L2 as a whole, and what is fetched ahead should be what is read next: they
+// finish two blocks before the next two.
+inline void Halves(const MatMulArgs& args, int64_t first, int64_t last) {
+  const TileScope scope(args.rows < TileWords::kRows ? args.rows : TileWords::kRows);
+  const int64_t blocks = args.rows <= 2 * TileWords::kRows ? 2 : last - first;
+  for (int64_t block = first; block < last; block += blocks) {
+    HalvesPasses(args, block, block + blocks < last ? block + blocks : last);
   }
 }
 
