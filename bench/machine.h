@@ -19,7 +19,7 @@ ThreadPool& Pool();
 double Seconds();
 std::unique_ptr<Backend> MakeBackend();
 
-// Seconds to sum kRotatedBytes of memory with all threads, once.
+// Seconds to read kRotatedBytes of memory with all threads, once.
 double ReadSeconds();
 
 }  // namespace quantspec

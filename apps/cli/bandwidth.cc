@@ -3,13 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <barrier>
-#include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <span>
-#include <thread>
-#include <vector>
+
+#include "base/plain_read.h"
+#include "base/thread_pool.h"
 
 namespace quantspec::cli {
 namespace {
@@ -24,47 +22,15 @@ size_t BufferBytes() {
   return std::clamp(wanted, kLeastBytes, kMostBytes);
 }
 
-// Sixteen sums, so that additions never wait for each other: bound by reading.
-uint64_t Sum(std::span<const uint64_t> words) {
-  uint64_t sums[16] = {};
-  for (size_t at = 0; at + 16 <= words.size(); at += 16) {
-    for (size_t lane = 0; lane < 16; ++lane) sums[lane] += words[at + lane];
-  }
-  uint64_t total = 0;
-  for (const uint64_t sum : sums) total += sum;
-  return total;
-}
-
 }  // namespace
 
 double MeasureReadBandwidth(int threads) {
-  using Clock = std::chrono::steady_clock;
-  const auto count = static_cast<size_t>(std::max(threads, 1));
-  const size_t words_each = BufferBytes() / sizeof(uint64_t) / count;
-  std::vector<double> seconds;  // of each pass
-  Clock::time_point last = Clock::now();
-  std::barrier pass(static_cast<std::ptrdiff_t>(count), [&]() noexcept {
-    const Clock::time_point now = Clock::now();
-    seconds.push_back(std::chrono::duration<double>(now - last).count());
-    last = now;
-  });
-  seconds.reserve(kPasses + 1);
-  std::atomic<uint64_t> total = 0;  // read by nobody, so that the sums are not optimised away
-  const auto work = [&] {
-    // Each thread writes its part first, so that pages lie near it.
-    std::vector<uint64_t> part(words_each, 1);
-    pass.arrive_and_wait();
-    for (int i = 0; i < kPasses; ++i) {
-      total += Sum(part);
-      pass.arrive_and_wait();
-    }
-  };
-  std::vector<std::thread> helpers;
-  for (size_t i = 1; i < count; ++i) helpers.emplace_back(work);
-  work();
-  for (std::thread& helper : helpers) helper.join();
-  const double best = *std::min_element(seconds.begin() + 1, seconds.end());
-  return static_cast<double>(words_each * count * sizeof(uint64_t)) / best / 1e9;
+  ThreadPool pool(std::max(threads, 1));
+  const size_t bytes = BufferBytes();
+  PlainRead read(pool, bytes);
+  double best = read.Seconds();
+  for (int pass = 1; pass < kPasses; ++pass) best = std::min(best, read.Seconds());
+  return static_cast<double>(bytes) / best / 1e9;
 }
 
 }  // namespace quantspec::cli
