@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "cli/answer.h"
-#include "cli/bandwidth.h"
 #include "cli/bench_ops.h"
 #include "cli/bench_report.h"
 #include "cli/bench_round.h"

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/bandwidth.h"
 #include "cli/json.h"
 #include "cli/output.h"
 

@@ -84,6 +84,11 @@ class Engine {
 std::vector<OpTiming> TimeOps(const Engine& engine, std::span<const int> rows,
                               std::span<const int> depths, int repeat);
 
+// Gigabytes (1e9) a second that `threads` threads read together from memory several times the size
+// of the last-level cache, up to 1 GiB: the best of a few passes. For tools; takes about a second.
+// Throws Error{kMemory}.
+double MeasureReadBandwidth(int threads);
+
 // Version of the library, "0.1.0".
 std::string_view Version();
 

@@ -1,5 +1,3 @@
-#include "cli/bandwidth.h"
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,8 +6,9 @@
 
 #include "base/plain_read.h"
 #include "base/thread_pool.h"
+#include "quantspec/engine.h"
 
-namespace quantspec::cli {
+namespace quantspec {
 namespace {
 
 constexpr int kPasses = 8;
@@ -33,4 +32,4 @@ double MeasureReadBandwidth(int threads) {
   return static_cast<double>(bytes) / best / 1e9;
 }
 
-}  // namespace quantspec::cli
+}  // namespace quantspec
