@@ -59,7 +59,8 @@ Layers MakeLayers(const Backend& backend, const Shape& shape, Kind kind, int64_t
   const SealedBytes sealed = is_dense ? SealedBytes{} : backend.SizeOf(shape.geometry, groups);
   const size_t dense = is_dense ? backend.DenseBytes(shape.geometry, KvType::kF16, tokens) : 0;
   Layers layers;
-  layers.bytes = 2 * dense + sealed.upper + sealed.scales + (kind == Kind::kTarget) * sealed.lower;
+  layers.bytes = 2 * dense + sealed.upper + sealed.scales;
+  if (kind == Kind::kTarget) layers.bytes += sealed.lower;
   layers.views.resize(least_bytes / layers.bytes + 1);
   layers.memory =
       Buffer(layers.views.size() * (2 * dense + sealed.upper + sealed.scales + sealed.lower));

@@ -28,6 +28,7 @@ const KernelTable& DefaultTable();
 // What a CPU gains by fetching ahead by instructions where few rows wait for memory; others do
 // better alone there. Measured: docs/performance.md.
 struct Fetches {
+  // Of a sealed cache: near on Intel, far on AMD, of both planes not for few rows on Zen 4.
   PlaneFetch planes = PlaneFetch::kFarForSomeRows;
   bool weights = false;  // Intel
 };
