@@ -127,7 +127,13 @@ void GammaController::Observe(std::span<const double> draft_steps_s, double veri
   // Estimates instead of the raw times: a stall during a probe is not the probe's fault.
   const double spent = costs_.Round(drafted);
   elapsed_s_ += spent;
-  if (probing_ && known) lost_s_ = std::max(0.0, lost_s_ + spent - (accepted + 1) / fair);
+  if (!probing_ || !known) return;
+  // A longer draft is beside what the current gamma would have done with the same tokens: a first
+  // token rejected costs both, and is no reason to stop probing.
+  const double loss = drafted > current_
+                          ? spent - costs_.Round(current_) - std::max(0, accepted - current_) / fair
+                          : spent - (accepted + 1) / fair;
+  lost_s_ = std::max(0.0, lost_s_ + loss);
 }
 
 void GammaController::Record(int gamma, Reason reason, double gain) {
