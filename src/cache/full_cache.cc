@@ -25,11 +25,6 @@ void FullCache::Extend(int tokens) {
   length_ += tokens;
 }
 
-void FullCache::Store(Backend& backend, int layer, int position, ConstRows k, ConstRows v) {
-  QS_DCHECK(position + k.rows <= length_);
-  backend.StoreKv(k, v, spec_.geometry, layers_[static_cast<size_t>(layer)], position);
-}
-
 DenseSegment FullCache::Live(int layer) const {
   DenseSegment live = layers_[static_cast<size_t>(layer)];
   live.rows = length_;

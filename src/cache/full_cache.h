@@ -17,7 +17,6 @@ class FullCache : public KvCache {
   int Length() const override { return length_; }
   int Room() const override { return spec_.context - length_; }
   void Extend(int tokens) override;
-  void Store(Backend& backend, int layer, int position, ConstRows k, ConstRows v) override;
   KvView View(int layer, Reader reader) override;
   void Truncate(int length) override;
   void Commit(Backend& backend) override;

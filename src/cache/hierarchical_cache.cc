@@ -62,19 +62,6 @@ void HierarchicalCache::Extend(int tokens) {
   length_ += tokens;
 }
 
-void HierarchicalCache::Store(Backend& backend, int layer, int position, ConstRows k, ConstRows v) {
-  QS_DCHECK(position >= groups_ * kKvGroup && position + k.rows <= length_);
-  const Layer& at = layers_[static_cast<size_t>(layer)];
-  for (int64_t done = 0; done < k.rows;) {
-    const int64_t row = (position + done) % kKvGroup;
-    const int64_t count = std::min<int64_t>(k.rows - done, kKvGroup - row);
-    const int64_t block = (position + done) / kKvGroup % 2;
-    backend.StoreKv(k.Rows(done, count), v.Rows(done, count), spec_.geometry, at.blocks[block],
-                    row);
-    done += count;
-  }
-}
-
 DenseSegment HierarchicalCache::TailBlock(const Layer& layer, int index) const {
   const int first = (groups_ + index) * kKvGroup;
   DenseSegment block = layer.blocks[(groups_ + index) % 2];

@@ -22,7 +22,6 @@ class HierarchicalCache : public KvCache {
   int Length() const override { return length_; }
   int Room() const override;
   void Extend(int tokens) override;
-  void Store(Backend& backend, int layer, int position, ConstRows k, ConstRows v) override;
   KvView View(int layer, Reader reader) override;
   void Truncate(int length) override;
   void Commit(Backend& backend) override;

@@ -38,10 +38,9 @@ class KvCache {
   // the context.
   virtual int Room() const = 0;
 
-  // Makes room for `tokens` more (at most Room()) at the end of every layer; Store fills them.
+  // Makes room for `tokens` more (at most Room()) at the end of every layer, which attention fills
+  // (AttendArgs::k).
   virtual void Extend(int tokens) = 0;
-  // Writes k, v [tokens, kv_heads * head_dim] at `position` of `layer`, inside what Extend made.
-  virtual void Store(Backend& backend, int layer, int position, ConstRows k, ConstRows v) = 0;
   // All of `layer` as `reader` sees it. Valid until the next change. Attending over the target's
   // view tells the cache what drafts need.
   virtual KvView View(int layer, Reader reader) = 0;

@@ -46,13 +46,14 @@ class CacheUser {
     backend_->Reserve(limits);
   }
 
-  // Appends tokens; `garbage` writes what a draft would.
+  // Appends tokens as a step does; `garbage` writes what a draft would.
   void Append(int tokens, bool garbage = false) {
     const int position = cache_->Length();
     cache_->Extend(tokens);
     for (int layer = 0; layer < kLayers; ++layer) {
       Fill(layer, position, tokens, garbage);
-      cache_->Store(*backend_, layer, position, k_view(tokens), v_view(tokens));
+      AttendLayer(layer, garbage ? Reader::kDraft : Reader::kTarget, k_view(tokens),
+                  v_view(tokens));
     }
   }
   void Prefill(int tokens) {
@@ -80,18 +81,11 @@ class CacheUser {
   }
   // Attends over every layer from the newest token; returns what the last layer's groups weigh.
   std::vector<float> Attend(Reader reader) {
-    const std::vector<float> q(kWidth, 0.01f);
-    std::vector<float> out(kWidth), weights;
+    std::vector<float> weights;
     for (int layer = 0; layer < kLayers; ++layer) {
-      AttendArgs args;
-      args.q = ConstRows(q.data(), 1, kWidth);
-      args.kv = cache_->View(layer, reader);
-      args.first_position = cache_->Length() - 1;
-      args.q_heads = 2;
-      args.out = Rows(out.data(), 1, kWidth);
-      backend_->Attend(args);
-      const float* left = args.kv.group_weights;
-      if (left != nullptr) weights.assign(left, left + 2 * args.kv.sealed.groups);
+      const KvView view = AttendLayer(layer, reader, {}, {});
+      const float* left = view.group_weights;
+      if (left != nullptr) weights.assign(left, left + 2 * view.sealed.groups);
     }
     return weights;
   }
@@ -106,6 +100,22 @@ class CacheUser {
  private:
   ConstRows k_view(int rows) const { return {k_.data(), rows, kWidth}; }
   ConstRows v_view(int rows) const { return {v_.data(), rows, kWidth}; }
+  // From the newest tokens, one or as many as have own keys and values.
+  KvView AttendLayer(int layer, Reader reader, ConstRows k, ConstRows v) {
+    const int64_t tokens = std::max<int64_t>(k.rows, 1);
+    const std::vector<float> q(static_cast<size_t>(tokens * kWidth), 0.01f);
+    std::vector<float> out(q.size());
+    AttendArgs args;
+    args.q = ConstRows(q.data(), tokens, kWidth);
+    args.k = k;
+    args.v = v;
+    args.kv = cache_->View(layer, reader);
+    args.first_position = cache_->Length() - tokens;
+    args.q_heads = 2;
+    args.out = Rows(out.data(), tokens, kWidth);
+    backend_->Attend(args);
+    return args.kv;
+  }
   void Fill(int layer, int position, int rows, bool garbage) {
     k_.resize(static_cast<size_t>(rows) * kWidth);
     v_.resize(k_.size());

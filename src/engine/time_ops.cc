@@ -239,14 +239,12 @@ class OpTimer {
       if (rows > cache.Room()) continue;
       const uint64_t bytes = cache.ReadBytes(*backend_, reader) / static_cast<uint64_t>(layers);
       cache.Extend(rows);
-      const ConstRows stored(kv.As<float>(), rows, config_.KvWidth());
-      for (int layer = 0; layer < layers; ++layer) {
-        cache.Store(*backend_, layer, depth, stored, stored);
-      }
+      const ConstRows own(kv.As<float>(), rows, config_.KvWidth());
       const double us = MedianUs(repeat_, static_cast<size_t>(layers), [&] {
         for (int layer = 0; layer < layers; ++layer) {
           AttendArgs args;
           args.q = ConstRows(q.As<float>(), rows, width);
+          args.k = args.v = own;
           args.kv = cache.View(layer, reader);
           args.first_position = depth;
           args.q_heads = config_.info.q_heads;

@@ -49,6 +49,25 @@ void CheckChosen(const KvView& kv) {
   }
 }
 
+// Own keys and values come together, and the view has a row for each.
+void CheckOwnRows(const AttendArgs& args) {
+  if (args.k.rows == 0 && args.v.rows == 0) return;
+  const int64_t columns = int64_t{args.kv.geometry.kv_heads} * args.kv.geometry.head_dim;
+  CheckView(args.k, args.q.rows, columns);
+  CheckView(args.v, args.q.rows, columns);
+  int64_t found = 0;
+  for (int i = 0; i < args.kv.dense_count; ++i) {
+    const RowRange own = OwnRows(args, args.kv.dense[i]);
+    found += own.last - own.first;
+  }
+  QS_CHECK(found == args.q.rows);
+}
+
+void CheckRotation(const Rotation& rotation, int head_dim) {
+  QS_CHECK(rotation.rotated >= 0 && rotation.rotated <= head_dim && rotation.rotated % 2 == 0);
+  QS_CHECK(rotation.rotated == 0 || rotation.table != nullptr);
+}
+
 void CheckInside(int64_t first, int64_t count, int64_t limit) {
   QS_CHECK(first >= 0 && count >= 0 && first <= limit && count <= limit - first);
 }
@@ -166,6 +185,8 @@ void Backend::Attend(const AttendArgs& args) {
     sees |= segment.rows > 0 && segment.first_position <= args.first_position;
   }
   QS_CHECK(sees || args.q.rows == 0);
+  CheckOwnRows(args);
+  CheckRotation(args.rotation, geometry.head_dim);
   if (args.q.rows > 0) DoAttend(args);
 }
 
@@ -199,16 +220,6 @@ void Backend::RmsNorm(ConstRows x, const float* weight, float epsilon, Rows out)
   CheckView(out, x.rows, x.columns);
   QS_CHECK(weight != nullptr && x.columns > 0);
   if (x.rows > 0) DoRmsNorm(x, weight, epsilon, out);
-}
-
-void Backend::Rope(const RopeArgs& args) {
-  QS_CHECK(args.heads > 0 && args.head_dim > 0);
-  QS_CHECK(args.rotated >= 0 && args.rotated <= args.head_dim && args.rotated % 2 == 0);
-  QS_CHECK(args.table != nullptr);
-  CheckView(args.x, static_cast<int64_t>(args.positions.size()),
-            int64_t{args.heads} * args.head_dim);
-  for (int32_t position : args.positions) QS_CHECK(position >= 0);
-  if (args.x.rows > 0) DoRope(args);
 }
 
 void Backend::GatedActivation(ConstRows gate, ConstRows up, Rows out) {

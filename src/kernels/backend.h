@@ -6,6 +6,7 @@
 // depend on how many rows ride along nor on the number of threads.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -137,9 +138,27 @@ struct KvView {
 // (8 significant bits or more), as GPUs do, where the hardware is faster so. Sums are float.
 enum class AttendProducts : uint8_t { kFloat, kHalf };
 
+enum class RopeLayout : uint8_t {
+  kPairs,   // (0,1), (2,3), ...: GGUF's llama family
+  kHalves,  // (i, i + n/2): GGUF's qwen family
+};
+
+// RoPE: turns the first `rotated` channels of every head by angles that grow with the position.
+struct Rotation {
+  int rotated = 0;  // even, at most head_dim; 0: nothing is turned
+  RopeLayout layout = RopeLayout::kPairs;
+  // Cosine and sine of position p, pair i: at [p * rotated + 2 i] and [.. + 1]; a table made by the
+  // model for all positions of the context, so that a row's angle has one value everywhere.
+  const float* table = nullptr;
+};
+
 struct AttendArgs {
-  ConstRows q;                 // [tokens, q_heads * head_dim], after RoPE, unscaled
-  KvView kv;                   // holds the keys of these tokens already
+  ConstRows q;  // [tokens, q_heads * head_dim], unscaled
+  // The tokens' own keys and values [tokens, kv_heads * head_dim], which are written to the dense
+  // rows of their positions before anything is read; f16 saturates. Empty: they are there already.
+  ConstRows k, v;
+  Rotation rotation;           // of q and, before they are written, k
+  KvView kv;                   // with rows for these tokens
   int64_t first_position = 0;  // of q's row 0; row i is at first_position + i
   int q_heads = 0;     // a multiple of kv_heads; head h reads KV head h / (q_heads/kv_heads)
   float scale = 1.0f;  // usually 1 / sqrt(head_dim)
@@ -147,25 +166,19 @@ struct AttendArgs {
   AttendProducts products = AttendProducts::kFloat;
 };
 
+// Rows [first, last) of a segment that belong to the tokens of a call: row `first` is token
+// segment.first_position + first - args.first_position of them.
+struct RowRange {
+  int64_t first;
+  int64_t last;
+};
+inline RowRange OwnRows(const AttendArgs& args, const DenseSegment& segment) {
+  const int64_t first = args.first_position - segment.first_position;
+  return {std::clamp(first, int64_t{0}, segment.rows),
+          std::clamp(first + args.q.rows, int64_t{0}, segment.rows)};
+}
+
 // ------------------------------------------------------------------------------- small ones
-
-enum class RopeLayout : uint8_t {
-  kPairs,   // (0,1), (2,3), ...: GGUF's llama family
-  kHalves,  // (i, i + n/2): GGUF's qwen family
-};
-
-// Rotates in place the first `rotated` channels of each head.
-struct RopeArgs {
-  Rows x;  // [tokens, heads * head_dim]
-  int heads = 0;
-  int head_dim = 0;
-  int rotated = 0;  // even, at most head_dim
-  RopeLayout layout = RopeLayout::kPairs;
-  // Cosine and sine of position p, pair i: at [p * rotated + 2 i] and [.. + 1]; a table made by the
-  // model for all positions of the context, so that a row's angle has one value everywhere.
-  const float* table = nullptr;
-  std::span<const int32_t> positions;  // [tokens]
-};
 
 // The embedding matrix as it stands in the file.
 struct EmbeddingTable {
@@ -242,7 +255,6 @@ class Backend {
   void Embed(const EmbeddingTable& table, std::span<const int32_t> tokens, Rows out);
   // out = x / rms(x) * weight, a row at a time; in place allowed. weight [columns].
   void RmsNorm(ConstRows x, const float* weight, float epsilon, Rows out);
-  void Rope(const RopeArgs& args);
   // out = silu(gate) * up; in place allowed.
   void GatedActivation(ConstRows gate, ConstRows up, Rows out);
 
@@ -266,7 +278,6 @@ class Backend {
   virtual void DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
                        Rows out) noexcept = 0;
   virtual void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept = 0;
-  virtual void DoRope(const RopeArgs& args) noexcept = 0;
   virtual void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept = 0;
 };
 

@@ -95,7 +95,6 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
   logits_ = a.logits;
   rope_table_ = a.rope.data;
   FillRopeTable(config.rope, limits.context, rope_table_);
-  positions_.resize(static_cast<size_t>(PassRows(limits)));
   slices_.reserve(static_cast<size_t>(limits.step_rows));
   // Float weights are for reference: nothing is rounded there that need not be.
   if (model.head().target.spec.format == WeightFormat::kF32) {
@@ -103,12 +102,6 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
     prompt_inputs_ = Inputs::kOnePlane;
   }
   backend_->Reserve(BackendLimits(config, limits));
-}
-
-void Transformer::SetPositions(int first_row, int rows, int first_position) {
-  for (int row = 0; row < rows; ++row) {
-    positions_[static_cast<size_t>(first_row + row)] = first_position + row;
-  }
 }
 
 ConstRows Transformer::Step(Reader reader, std::span<const StepRows> sequences) {
@@ -120,7 +113,6 @@ ConstRows Transformer::Step(Reader reader, std::span<const StepRows> sequences) 
     const int position = sequence.cache->Length();
     QS_CHECK(position + count <= limits_.context);
     sequence.cache->Extend(count);
-    SetPositions(rows, count, position);
     backend_->Embed(model_.embedding(), sequence.tokens, hidden_.Rows(rows, count));
     slices_.push_back({sequence.cache, rows, count, position, nullptr});
     rows += count;
@@ -157,7 +149,6 @@ bool Transformer::PromptLayer(int index, KvCache& cache, Rows x,
   for (int first = 0; first < tokens; first += kPromptChunk) {
     const int rows = std::min(kPromptChunk, tokens - first);
     prompt.rows = first + rows;
-    SetPositions(0, rows, first);
     const Slice slice{&cache, 0, rows, first, &prompt};
     Layer(index, Reader::kTarget, x.Rows(first, rows), {&slice, 1});
     const double done = (index + static_cast<double>(first + rows) / tokens) / layers;
@@ -192,33 +183,20 @@ void Transformer::Attention(int index, Reader reader, Inputs inputs, Rows x,
     backend_->RmsNorm(q_by_head, layer.q_norm, config.epsilon, q_by_head);
     backend_->RmsNorm(k_by_head, layer.k_norm, config.epsilon, k_by_head);
   }
-  RopeArgs rope;
-  rope.head_dim = info.head_dim;
-  rope.rotated = config.rope.rotated;
-  rope.layout = config.rope.layout;
-  rope.table = rope_table_;
-  rope.positions = {positions_.data(), static_cast<size_t>(x.rows)};
-  rope.x = q;
-  rope.heads = info.q_heads;
-  backend_->Rope(rope);
-  rope.x = k;
-  rope.heads = info.kv_heads;
-  backend_->Rope(rope);
   for (const Slice& slice : slices) {
-    const Rows slice_k = k.Rows(slice.first_row, slice.rows);
-    const Rows slice_v = v.Rows(slice.first_row, slice.rows);
     AttendArgs args;
     if (slice.prompt != nullptr) {
       args.kv.geometry = {info.kv_heads, info.head_dim};
       args.kv.dense[0] = *slice.prompt;
       args.kv.dense_count = 1;
       args.products = prompt_products_;
-      backend_->StoreKv(slice_k, slice_v, args.kv.geometry, *slice.prompt, slice.first_position);
     } else {
-      slice.cache->Store(*backend_, index, slice.first_position, slice_k, slice_v);
       args.kv = slice.cache->View(index, reader);
     }
     args.q = q.Rows(slice.first_row, slice.rows);
+    args.k = k.Rows(slice.first_row, slice.rows);
+    args.v = v.Rows(slice.first_row, slice.rows);
+    args.rotation = {config.rope.rotated, config.rope.layout, rope_table_};
     args.first_position = slice.first_position;
     args.q_heads = info.q_heads;
     args.scale = 1.0f / std::sqrt(static_cast<float>(info.head_dim));
@@ -234,8 +212,7 @@ void Transformer::FeedForward(int index, Reader reader, Inputs inputs, Rows x) {
   const Rows normed = normed_.Rows(0, x.rows), gate = gate_.Rows(0, x.rows),
              up = up_.Rows(0, x.rows);
   backend_->RmsNorm(x, layer.ffn_norm, model_.config().epsilon, normed);
-  const Product products[] = {ProductOf(layer.gate, reader, gate),
-                              ProductOf(layer.up, reader, up)};
+  const Product products[] = {ProductOf(layer.gate, reader, gate), ProductOf(layer.up, reader, up)};
   backend_->MatMul(normed, products, inputs);
   backend_->GatedActivation(gate, up, gate);
   const Product down = ProductOf(layer.down, reader, x, Accumulate::kYes);

@@ -61,11 +61,10 @@ class Transformer {
     int first_position;
     const DenseSegment* prompt;  // prefill: attend over this instead of the cache
   };
-  // Runs x [rows, hidden] through one layer in place. Positions are in positions_.
+  // Runs x [rows, hidden] through one layer in place.
   void Layer(int index, Reader reader, Rows x, std::span<const Slice> slices);
   void Attention(int index, Reader reader, Inputs inputs, Rows x, std::span<const Slice> slices);
   void FeedForward(int index, Reader reader, Inputs inputs, Rows x);
-  void SetPositions(int first_row, int rows, int first_position);
   ConstRows Logits(Reader reader, Rows x);
   bool PromptLayer(int index, KvCache& cache, Rows x, const std::function<bool(double)>& progress);
 
@@ -80,7 +79,6 @@ class Transformer {
   float* rope_table_ = nullptr;
   AttendProducts prompt_products_ = AttendProducts::kHalf;
   Inputs prompt_inputs_ = Inputs::kHalf;
-  std::vector<int32_t> positions_;
   std::vector<Slice> slices_;
 };
 

@@ -57,23 +57,6 @@ TEST_P(RowsParity, GatedActivation) {
   }
 }
 
-TEST_P(RowsParity, Rope) {
-  Random random(3);
-  const std::vector<float> table = random.Normals(50 * 80);
-  const std::vector<int32_t> positions = {0, 7, 49};
-  for (const int head_dim : {16, 64, 80}) {
-    for (const int rotated : {0, 2, 14, head_dim}) {
-      for (const RopeLayout layout : {RopeLayout::kPairs, RopeLayout::kHalves}) {
-        const std::vector<float> x = random.Normals(3 * 2 * head_dim);
-        const double bound = 4.0 * Largest(x) * Largest(table) * kRoundoff;
-        Check(3, 2 * head_dim, x, {bound, bound}, "Rope", [&](Backend& backend, Rows out) {
-          backend.Rope({out, 2, head_dim, rotated, layout, table.data(), positions});
-        });
-      }
-    }
-  }
-}
-
 TEST_P(RowsParity, EmbeddingsAreEqual) {
   Random random(4);
   const std::vector<float> table = random.Normals(11 * 37);

@@ -8,11 +8,17 @@
 // - many tokens (prefill): a unit is a block of rows of one KV head, which walks all splits and
 //   folds as it goes, with no partial state kept.
 // A split that a row does not see leaves its total unchanged bit for bit.
+//
+// The tokens' own keys and values are written by who reads them: in a step by the unit of the split
+// that holds their rows (the threads would otherwise wait for one of them, and for its cache to
+// hand over what it wrote); for many tokens, whose units share rows, by all threads before.
 #include <algorithm>
 #include <atomic>
+#include <span>
 
 #include "base/check.h"
 #include "kernels/cpu/attention_kernels.h"
+#include "kernels/cpu/attention_memory.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/isa.h"
 
@@ -20,15 +26,8 @@ namespace quantspec::cpu {
 namespace {
 
 constexpr int64_t kSplitGroups = 8;
-constexpr int64_t kSplitRows = 1024;
-constexpr int64_t kBlockRows = 192;  // of a prefill block
-constexpr int kCounterStride = 16;   // int32 of a cache line: a line for each head
 constexpr int64_t kInlineMultiplications = 64 * 1024;
 constexpr float kLog2E = 1.44269504089f;
-
-int64_t MostSplits(int64_t positions) {
-  return CeilDiv(positions, kSplitRows) + 1 + kMaxDenseSegments;
-}
 
 // The splits of a view, sealed ones first.
 struct Splits {
@@ -45,73 +44,27 @@ struct Splits {
   }
 };
 
-// One thread's memory; sizes in floats (and int32, as wide), for units of up to `rows` rows.
-struct ThreadMemory {
-  float* rows;       // queries [rows][head_dim]
-  float* tiles;      // the same in tiles
-  float* converted;  // [2][kDenseTile][head_dim]
-  float* lanes;      // [rows][3][16]
-  float* part;
-  float* total;
-  int32_t* visible;  // [rows]
-
-  static int64_t Floats(int64_t rows, int head_dim) {
-    return rows * head_dim + QueryFloats(rows, head_dim) + 48 * rows + 2 * kDenseTile * head_dim +
-           2 * StateFloats(rows, head_dim) + RoundUp(rows, 16);
-  }
-  ThreadMemory(float* memory, int64_t most_rows, int head_dim) {
-    const auto take = [&](int64_t floats) {
-      float* taken = memory;
-      memory += floats;
-      return taken;
-    };
-    rows = take(most_rows * head_dim);
-    tiles = take(QueryFloats(most_rows, head_dim));
-    converted = take(2 * kDenseTile * head_dim);
-    lanes = take(most_rows * 48);
-    part = take(StateFloats(most_rows, head_dim));
-    total = take(StateFloats(most_rows, head_dim));
-    visible = reinterpret_cast<int32_t*>(take(RoundUp(most_rows, 16)));
-  }
-};
-
-// Shares of the scratch memory, in floats: per-head counters, partial states, what groups weigh,
-// threads.
-struct ScratchShares {
-  int64_t counters, states, weights, thread;
-  int64_t thread_rows;
-
-  explicit ScratchShares(const ScratchLimits& limits) {
-    const int head_dim = limits.geometry.head_dim;
-    const int64_t gqa = limits.q_heads / limits.geometry.kv_heads;
-    const int64_t step_rows = std::min(limits.rows, kStepTokens) * gqa;
-    const int64_t block_rows = std::max(std::min(limits.rows * gqa, kBlockRows), gqa);
-    thread_rows = std::max(step_rows, block_rows);
-    counters = int64_t{limits.geometry.kv_heads} * kCounterStride;
-    states =
-        MostSplits(limits.positions) * limits.geometry.kv_heads * StateFloats(step_rows, head_dim);
-    weights =
-        limits.positions / kKvGroup * limits.geometry.kv_heads * RoundUp(step_rows, kStatePadding);
-    thread = ThreadMemory::Floats(thread_rows, head_dim);
-  }
-  size_t Bytes(int threads) const {
-    return static_cast<size_t>(counters + states + weights + threads * thread) * sizeof(float);
-  }
-};
-
 // Which form of the queries a unit reads.
 enum class Need : uint8_t { kRows, kTiles, kBoth };
+
+// A split of the dense rows: [first, last) of a segment.
+struct DensePart {
+  const DenseSegment& segment;
+  int64_t first;
+  int64_t last;
+};
 
 // A call of Attend, with what every unit needs.
 class AttendJob {
  public:
-  AttendJob(const AttendArgs& args, const AttentionKernels& kernels)
+  AttendJob(const AttendArgs& args, const KernelTable& table)
       : args_(args),
-        kernels_(kernels),
+        table_(table),
+        kernels_(table.attention),
         splits_(args.kv),
         head_dim_(args.kv.geometry.head_dim),
         gqa_(args.q_heads / args.kv.geometry.kv_heads),
-        in_pairs_(args.products == AttendProducts::kHalf && kernels.pairs != nullptr &&
+        in_pairs_(args.products == AttendProducts::kHalf && kernels_.pairs != nullptr &&
                   std::all_of(args.kv.dense, args.kv.dense + args.kv.dense_count,
                               [](const DenseSegment& s) { return s.type == KvType::kF16; })) {}
 
@@ -128,17 +81,49 @@ class AttendJob {
 
   void Pack(int head, int64_t first_token, int64_t rows, Need need,
             const ThreadMemory& memory) const {
-    const float* q = args_.q.Row(first_token) + head * gqa_ * head_dim_;
+    const ConstRows q = Turned(args_.q, head * gqa_, gqa_, first_token, rows / gqa_, memory);
     const float factor = args_.scale * kLog2E;
     const int gqa = static_cast<int>(gqa_);
     if (need != Need::kTiles) {
-      kernels_.pack_rows(q, args_.q.stride, gqa, rows, head_dim_, factor, memory.rows);
+      kernels_.pack_rows(q.data, q.stride, gqa, rows, head_dim_, factor, memory.rows);
     }
     if (need != Need::kRows) {
-      (in_pairs_ ? kernels_.pack_pairs : kernels_.pack_tiles)(q, args_.q.stride, gqa, rows,
+      (in_pairs_ ? kernels_.pack_pairs : kernels_.pack_tiles)(q.data, q.stride, gqa, rows,
                                                               head_dim_, factor, memory.tiles);
     }
   }
+
+  // Writes those of the tokens' own keys and values of `head` that belong to a part.
+  void StoreOwn(int head, const DensePart& part, const ThreadMemory& memory) const {
+    if (args_.k.rows == 0) return;
+    const RowRange own = OwnRows(args_, part.segment);
+    const int64_t last = std::min(part.last, own.last);
+    StoreArgs store;
+    store.head_dim = head_dim_;
+    store.type = part.segment.type;
+    store.keys = part.segment.keys + HeadBytes(part.segment, head);
+    store.values = part.segment.values + HeadBytes(part.segment, head);
+    for (int64_t row = std::max(part.first, own.first); row < last; row += store.rows) {
+      const int64_t token = part.segment.first_position + row - args_.first_position;
+      store.first_row = row;
+      store.rows = static_cast<int>(std::min(last, RoundUp(row + 1, kDenseRows)) - row);
+      const ConstRows k = Turned(args_.k, head, 1, token, store.rows, memory);
+      store.k = k.data;
+      store.k_stride = k.stride;
+      store.v = args_.v.Row(token) + head * head_dim_;
+      store.v_stride = args_.v.stride;
+      table_.kv.store(store);
+    }
+  }
+  // The same of all rows of a split.
+  void StoreOwn(int head, int64_t split, const ThreadMemory& memory) const {
+    if (split >= splits_.sealed) StoreOwn(head, PartOf(split), memory);
+  }
+  bool HasOwn() const { return args_.k.rows > 0; }
+  std::span<const DenseSegment> segments() const {
+    return {args_.kv.dense, static_cast<size_t>(args_.kv.dense_count)};
+  }
+  RowRange OwnRowsOf(const DenseSegment& segment) const { return OwnRows(args_, segment); }
 
   // One split's share of the rows that start at `first_token` of `head`, into `state`; and what
   // groups weigh, if wanted, into `weights` of the head [groups][state.padded].
@@ -149,10 +134,7 @@ class AttendJob {
       RunSealed(head, split, memory, state, weights);
       return;
     }
-    split -= splits_.sealed;
-    int index = 0;
-    for (; split >= splits_.dense[index]; ++index) split -= splits_.dense[index];
-    RunDense(head, first_token, args_.kv.dense[index], split, memory, state);
+    RunDense(head, first_token, PartOf(split), memory, state);
   }
 
   void Merge(const SoftmaxState& total, const SoftmaxState& part) const {
@@ -170,6 +152,39 @@ class AttendJob {
   }
 
  private:
+  // Heads [first_head, first_head + heads) of tokens of x, as they are or turned, in `memory`.
+  ConstRows Turned(const ConstRows& x, int64_t first_head, int64_t heads, int64_t first_token,
+                   int64_t tokens, const ThreadMemory& memory) const {
+    const Rotation& rotation = args_.rotation;
+    const int64_t columns = heads * head_dim_;
+    const float* source = x.Row(first_token) + first_head * head_dim_;
+    if (rotation.rotated == 0) return {source, tokens, columns, x.stride};
+    const float* angles = rotation.table + (args_.first_position + first_token) * rotation.rotated;
+    float* out = memory.turned;
+    for (int64_t token = 0; token < tokens; ++token) {
+      std::copy_n(source, columns, out);
+      table_.rows.rope(out, angles, static_cast<int>(heads), head_dim_, rotation.rotated,
+                       rotation.layout);
+      source += x.stride;
+      angles += rotation.rotated;
+      out += columns;
+    }
+    return {memory.turned, tokens, columns};
+  }
+
+  int64_t HeadBytes(const DenseSegment& segment, int head) const {
+    return head * DenseHeadStride(head_dim_, segment.capacity) * ElementBytes(segment.type);
+  }
+
+  DensePart PartOf(int64_t split) const {
+    split -= splits_.sealed;
+    int index = 0;
+    for (; split >= splits_.dense[index]; ++index) split -= splits_.dense[index];
+    const DenseSegment& segment = args_.kv.dense[index];
+    const int64_t first = split * kSplitRows;
+    return {segment, first, std::min(first + kSplitRows, segment.rows)};
+  }
+
   void RunSealed(int head, int64_t split, const ThreadMemory& memory, const SoftmaxState& state,
                  float* weights) const {
     const KvView& kv = args_.kv;
@@ -189,23 +204,22 @@ class AttendJob {
     kernels_.sealed(work);
   }
 
-  void RunDense(int head, int64_t first_token, const DenseSegment& segment, int64_t split,
-                const ThreadMemory& memory, const SoftmaxState& state) const {
+  void RunDense(int head, int64_t first_token, const DensePart& part, const ThreadMemory& memory,
+                const SoftmaxState& state) const {
+    const DenseSegment& segment = part.segment;
     const int64_t first_seen = args_.first_position + first_token - segment.first_position + 1;
     for (int64_t row = 0; row < state.rows; ++row) {
       memory.visible[row] =
           static_cast<int32_t>(std::clamp(first_seen + row / gqa_, int64_t{0}, segment.rows));
     }
-    const int64_t offset =
-        head * DenseHeadStride(head_dim_, segment.capacity) * ElementBytes(segment.type);
     DenseWork work;
     work.q = memory.tiles;
     work.head_dim = head_dim_;
     work.type = segment.type;
-    work.keys = segment.keys + offset;
-    work.values = segment.values + offset;
-    work.first = split * kSplitRows;
-    work.last = std::min(work.first + kSplitRows, segment.rows);
+    work.keys = segment.keys + HeadBytes(segment, head);
+    work.values = segment.values + HeadBytes(segment, head);
+    work.first = part.first;
+    work.last = part.last;
     work.visible = memory.visible;
     work.converted = memory.converted;
     work.state = state;
@@ -213,32 +227,12 @@ class AttendJob {
   }
 
   const AttendArgs& args_;
+  const KernelTable& table_;
   const AttentionKernels& kernels_;
   Splits splits_;
   int head_dim_;
   int64_t gqa_;
   bool in_pairs_;  // dense segments in products of 16 bits
-};
-
-// The scratch memory of a call, cut up.
-struct Scratch {
-  int32_t* counters;  // [kv_heads][16] splits done; a cache line each
-  float* states;      // [kv_heads][splits] partial states
-  float* weights;     // [kv_heads][groups][rows, padded]
-  float* threads;
-  ScratchShares shares;
-  int head_dim;
-
-  Scratch(std::byte* memory, const ScratchLimits& limits)
-      : shares(limits), head_dim(limits.geometry.head_dim) {
-    counters = reinterpret_cast<int32_t*>(memory);
-    states = reinterpret_cast<float*>(memory) + shares.counters;
-    weights = states + shares.states;
-    threads = weights + shares.weights;
-  }
-  ThreadMemory Of(int thread) const {
-    return {threads + thread * shares.thread, shares.thread_rows, head_dim};
-  }
 };
 
 // Every thread has a run of units, so that it mostly folds states that it computed itself: little
@@ -256,6 +250,7 @@ void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) 
   const auto run_unit = [&](int thread, int64_t unit) {
     const int head = static_cast<int>(unit / splits);
     const ThreadMemory memory = scratch.Of(thread);
+    job.StoreOwn(head, unit % splits, memory);
     job.Pack(head, /*first_token=*/0, rows, job.NeedOf(unit % splits), memory);
     float* weights = job.WeighsGroups() ? scratch.weights + head * weights_floats : nullptr;
     job.Run(head, /*first_token=*/0, unit % splits, memory, state_of(head, unit % splits), weights);
@@ -270,7 +265,22 @@ void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) 
   RunUnits(pool, units, 0, job.IsSmall(), run_unit);
 }
 
+void StoreOwnRows(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) {
+  for (const DenseSegment& segment : job.segments()) {
+    const RowRange own = job.OwnRowsOf(segment);
+    const int64_t first = own.first / kDenseRows;
+    const int64_t blocks = CeilDiv(own.last, kDenseRows) - first;
+    const auto store = [&](int thread, int64_t unit) {
+      const int64_t row = (first + unit % blocks) * kDenseRows;
+      job.StoreOwn(static_cast<int>(unit / blocks), {segment, row, row + kDenseRows},
+                   scratch.Of(thread));
+    };
+    RunUnits(pool, blocks * job.heads(), 0, job.IsSmall(), store);
+  }
+}
+
 void AttendPrefill(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) {
+  if (job.HasOwn()) StoreOwnRows(job, scratch, pool);
   // Blocks small enough for every thread to get some; whole tokens.
   const int64_t most = std::max(kBlockRows / job.gqa(), int64_t{1});
   const int64_t fair = CeilDiv(job.tokens() * job.heads(), int64_t{4} * pool.threads());
@@ -311,7 +321,7 @@ void CpuBackend::DoAttend(const AttendArgs& args) noexcept {
   QS_CHECK(args.kv.geometry.head_dim == limits_.geometry.head_dim);
   QS_CHECK(args.kv.geometry.kv_heads == limits_.geometry.kv_heads);
   QS_CHECK(args.q_heads == limits_.q_heads);
-  const AttendJob job(args, table_.attention);
+  const AttendJob job(args, table_);
   const Scratch scratch(attention_scratch_, limits_);
   if (args.q.rows <= kStepTokens) {
     AttendStep(job, scratch, pool_);

@@ -204,14 +204,6 @@ void CpuBackend::DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows
   });
 }
 
-void CpuBackend::DoRope(const RopeArgs& args) noexcept {
-  ForRows(args.x.rows, args.x.columns, [&](int64_t row) {
-    const int64_t position = args.positions[static_cast<size_t>(row)];
-    table_.rows.rope(args.x.Row(row), args.table + position * args.rotated, args.heads,
-                     args.head_dim, args.rotated, args.layout);
-  });
-}
-
 void CpuBackend::DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept {
   ForRows(gate.rows, gate.columns, [&](int64_t row) {
     table_.rows.gate(gate.Row(row), up.Row(row), gate.columns, out.Row(row));

@@ -58,7 +58,6 @@ class CpuBackend final : public Backend {
   void DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
                Rows out) noexcept override;
   void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept override;
-  void DoRope(const RopeArgs& args) noexcept override;
   void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept override;
 
   size_t DenseRowsBytes(const ScratchLimits& limits) const;  // of `interleaved_`

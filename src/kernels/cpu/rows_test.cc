@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "kernels/backend.h"
+#include "kernels/cpu/isa.h"
 
 namespace quantspec {
 namespace {
@@ -53,8 +54,6 @@ TEST_P(RowOperations, RmsNormOfZerosIsZeroAndWorksInPlace) {
 }
 
 TEST_P(RowOperations, RopeRotatesPairsAndHalves) {
-  ThreadPool pool(1);
-  const std::unique_ptr<Backend> backend = MakeCpuBackend(pool, GetParam());
   for (const int head_dim : {16, 64, 80, 96}) {
     for (const int rotated : {head_dim, head_dim / 2}) {
       for (const RopeLayout layout : {RopeLayout::kPairs, RopeLayout::kHalves}) {
@@ -63,16 +62,10 @@ TEST_P(RowOperations, RopeRotatesPairsAndHalves) {
         const std::vector<float> x = Random(static_cast<size_t>(2 * heads * head_dim), 6);
         std::vector<float> y = x;
         const int32_t positions[] = {3, 1};
-        RopeArgs args;
-        args.x = Rows(y.data(), 2, heads * head_dim);
-        args.heads = heads;
-        args.head_dim = head_dim;
-        args.rotated = rotated;
-        args.layout = layout;
-        args.table = table.data();
-        args.positions = positions;
-        backend->Rope(args);
         for (int row = 0; row < 2; ++row) {
+          cpu::FindTable(GetParam())
+              .rows.rope(y.data() + row * heads * head_dim, table.data() + positions[row] * rotated,
+                         heads, head_dim, rotated, layout);
           for (int head = 0; head < heads; ++head) {
             const size_t at = static_cast<size_t>((row * heads + head) * head_dim);
             for (int c = rotated; c < head_dim; ++c) ASSERT_EQ(y[at + c], x[at + c]);

@@ -127,27 +127,6 @@ void ReferenceBackend::DoRmsNorm(ConstRows x, const float* weight, float epsilon
   }
 }
 
-void ReferenceBackend::DoRope(const RopeArgs& args) noexcept {
-  const int half = args.rotated / 2;
-  for (int64_t row = 0; row < args.x.rows; ++row) {
-    const float* angles =
-        args.table + int64_t{args.positions[static_cast<size_t>(row)]} * args.rotated;
-    for (int head = 0; head < args.heads; ++head) {
-      float* x = args.x.Row(row) + int64_t{head} * args.head_dim;
-      for (int i = 0; i < half; ++i) {
-        float& a = args.layout == RopeLayout::kPairs ? x[2 * i] : x[i];
-        float& b = args.layout == RopeLayout::kPairs ? x[2 * i + 1] : x[i + half];
-        const double cosine = angles[2 * i];
-        const double sine = angles[2 * i + 1];
-        const double rotated_a = a * cosine - b * sine;
-        const double rotated_b = a * sine + b * cosine;
-        a = static_cast<float>(rotated_a);
-        b = static_cast<float>(rotated_b);
-      }
-    }
-  }
-}
-
 void ReferenceBackend::DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept {
   for (int64_t row = 0; row < gate.rows; ++row) {
     for (int64_t i = 0; i < gate.columns; ++i) {

@@ -177,6 +177,47 @@ void WeighGroups(const double* scores, double highest, double sum, int64_t group
   }
 }
 
+// One head of the token at `position`, turned; `out` has head_dim values.
+void Turn(const Rotation& rotation, int64_t position, const float* x, int head_dim, float* out) {
+  std::copy_n(x, head_dim, out);
+  const int half = rotation.rotated / 2;
+  for (int i = 0; i < half; ++i) {
+    const bool pairs = rotation.layout == RopeLayout::kPairs;
+    float& a = pairs ? out[2 * i] : out[i];
+    float& b = pairs ? out[2 * i + 1] : out[i + half];
+    const float* angle = rotation.table + position * rotation.rotated + 2 * i;
+    const double cosine = angle[0];
+    const double sine = angle[1];
+    const double turned_a = a * cosine - b * sine;
+    const double turned_b = a * sine + b * cosine;
+    a = static_cast<float>(turned_a);
+    b = static_cast<float>(turned_b);
+  }
+}
+
+// Writes the tokens' own keys and values.
+void StoreOwnRows(const AttendArgs& args) {
+  const KvGeometry geometry = args.kv.geometry;
+  float key[256];
+  for (int i = 0; i < args.kv.dense_count; ++i) {
+    const DenseSegment& segment = args.kv.dense[i];
+    const RowRange own = OwnRows(args, segment);
+    for (int64_t row = own.first; row < own.last; ++row) {
+      const int64_t position = segment.first_position + row;
+      const int64_t token = position - args.first_position;
+      for (int head = 0; head < geometry.kv_heads; ++head) {
+        const int64_t at = int64_t{head} * geometry.head_dim;
+        Turn(args.rotation, position, args.k.Row(token) + at, geometry.head_dim, key);
+        for (int c = 0; c < geometry.head_dim; ++c) {
+          const int64_t index = DenseIndex(geometry, row, head, c);
+          StoreDense(segment.type, segment.keys, index, key[c]);
+          StoreDense(segment.type, segment.values, index, args.v.Row(token)[at + c]);
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void ReferenceBackend::DoAttend(const AttendArgs& args) noexcept {
@@ -190,10 +231,12 @@ void ReferenceBackend::DoAttend(const AttendArgs& args) noexcept {
   int64_t most = groups * kKvGroup;
   for (int i = 0; i < args.kv.dense_count; ++i) most += args.kv.dense[i].rows;
   QS_CHECK(static_cast<size_t>(most) * sizeof(double) <= scores_.bytes());
+  if (args.k.rows > 0) StoreOwnRows(args);
   for (int64_t row = 0; row < args.q.rows; ++row) {
     const int64_t position = args.first_position + row;
     for (int q_head = 0; q_head < args.q_heads; ++q_head) {
-      const float* q = args.q.Row(row) + int64_t{q_head} * head_dim;
+      float q[256];
+      Turn(args.rotation, position, args.q.Row(row) + int64_t{q_head} * head_dim, head_dim, q);
       const int head = q_head / heads_per_kv;
       int64_t tokens = 0;
       double highest = -INFINITY;
