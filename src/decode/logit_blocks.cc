@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/larger_lanes.h"
+#include "base/logit_rows.h"
 
 namespace quantspec {
 namespace {
@@ -83,6 +84,19 @@ float BlockMaxima(std::span<const float> logits, std::span<float> maxima) {
     for (const float x : logits.subspan(full * kLogitBlock)) rest = x > rest ? x : rest;
     maxima[full] = rest;
     largest = rest > largest ? rest : largest;
+  }
+  return largest;
+}
+
+float BlockMaximaOfPacks(std::span<const float> packs, std::span<float> maxima) {
+  constexpr size_t kPacks = kLogitBlock / kLogitPack;
+  float largest = kMinusInfinity;
+  for (size_t b = 0; b < maxima.size(); ++b) {
+    maxima[b] = kMinusInfinity;
+    for (size_t i = b * kPacks; i < std::min((b + 1) * kPacks, packs.size()); ++i) {
+      maxima[b] = std::max(maxima[b], packs[i]);
+    }
+    largest = std::max(largest, maxima[b]);
   }
   return largest;
 }

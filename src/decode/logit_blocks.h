@@ -15,6 +15,9 @@ inline int LogitBlocks(int vocab) { return (vocab + kLogitBlock - 1) / kLogitBlo
 // Returns the largest of all.
 float BlockMaxima(std::span<const float> logits, std::span<float> maxima);
 
+// The same from the maxima of packs of kLogitPack logits (LogitRows::maxima).
+float BlockMaximaOfPacks(std::span<const float> packs, std::span<float> maxima);
+
 // Index of the first logit equal to `largest`; 0 if there is none (all NaN).
 int FirstEqual(std::span<const float> logits, std::span<const float> maxima, float largest);
 

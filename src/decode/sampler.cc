@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/logit_rows.h"
 #include "base/view.h"
 #include "decode/gumbel_noise.h"
 #include "decode/logit_blocks.h"
@@ -74,11 +75,14 @@ void Sampler::Configure(const SamplingOptions& options) {
   scale_ = 1.0 / std::max(options.temperature, kLeastTemperature);
 }
 
-void Sampler::Read(std::span<const float> logits, std::span<const Token> context) {
+void Sampler::Read(std::span<const float> logits, std::span<const Token> context,
+                   std::span<const float> maxima) {
   QS_CHECK(logits.size() == static_cast<size_t>(vocab_));
   logits_ = logits;
+  QS_CHECK(maxima.empty() || maxima.size() == static_cast<size_t>(CeilDiv(vocab_, kLogitPack)));
   if (options_.repeat_penalty != 1.0f) Penalise(context);
-  largest_ = BlockMaxima(logits_, maxima_);
+  const bool at_hand = !maxima.empty() && logits_.data() == logits.data();
+  largest_ = at_hand ? BlockMaximaOfPacks(maxima, maxima_) : BlockMaxima(logits_, maxima_);
   cut_ = {};
   if (!greedy() && std::isfinite(largest_)) Filter();
 }

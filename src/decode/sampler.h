@@ -28,8 +28,10 @@ class Sampler {
   bool greedy() const { return options_.temperature <= 0.0f; }
 
   // Shapes the distribution that `logits` [vocab] and the tokens before it give. `logits` must
-  // stay valid until the next Read.
-  void Read(std::span<const float> logits, std::span<const Token> context);
+  // stay valid until the next Read. `maxima`: LogitRows::maxima of the row, if there are any, which
+  // spare a look at all logits.
+  void Read(std::span<const float> logits, std::span<const Token> context,
+            std::span<const float> maxima = {});
 
   // Greedy: the most probable token, the lowest id among equals. Otherwise argmax(log p + Gumbel
   // noise) for the filtered p, which is a draw from p; the noise depends on the seed, `position`

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/logit_rows.h"
 #include "base/random.h"
 #include "decode/gumbel_noise.h"
 #include "decode/logit_blocks.h"
@@ -92,6 +93,16 @@ std::vector<SamplingOptions> FilterCases() {
   return cases;
 }
 
+// LogitRows::maxima of one row.
+std::vector<float> PackMaxima(const std::vector<float>& logits) {
+  std::vector<float> maxima;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (i % kLogitPack == 0) maxima.push_back(-kInfinity);
+    if (logits[i] > maxima.back()) maxima.back() = logits[i];
+  }
+  return maxima;
+}
+
 TEST(Sampler, FiltersAreThoseOfTheirDefinition) {
   const std::vector<Token> context = {9, 0, 2, 2, 1, 3};
   for (const int vocab : {5, 127, 128, 129, 4000}) {
@@ -114,6 +125,11 @@ TEST(Sampler, FiltersAreThoseOfTheirDefinition) {
         }
         ASSERT_NEAR(found[i], expected[i], 1e-5 * expected[i] + 1e-30) << i;
       }
+      // Maxima that are at hand say the same.
+      std::vector<float> again(logits.size());
+      sampler.Read(logits, vocab > 9 ? context : std::vector<Token>{0, 2}, PackMaxima(logits));
+      sampler.Probabilities(again);
+      ASSERT_EQ(again, found);
       // Whatever is chosen has passed the filters.
       for (uint64_t position = 0; position < 20; ++position) {
         ASSERT_GT(expected[static_cast<size_t>(sampler.Choose(position))], 0);
@@ -155,11 +171,16 @@ TEST(Sampler, GreedyTakesTheLowestIdAmongEquals) {
   sampler.Configure({});
   std::vector<float> logits(300, 1.0f);
   logits[131] = logits[140] = logits[290] = 2.0f;
-  sampler.Read(logits, {});
-  EXPECT_EQ(sampler.Choose(0), 131);
+  logits[4] = std::numeric_limits<float>::quiet_NaN();
+  for (const std::vector<float>& maxima : {std::vector<float>(), PackMaxima(logits)}) {
+    sampler.Read(logits, {}, maxima);
+    EXPECT_EQ(sampler.Choose(0), 131);
+  }
   logits.assign(300, -5.0f);
-  sampler.Read(logits, {});
-  EXPECT_EQ(sampler.Choose(0), 0);
+  for (const std::vector<float>& maxima : {std::vector<float>(), PackMaxima(logits)}) {
+    sampler.Read(logits, {}, maxima);
+    EXPECT_EQ(sampler.Choose(0), 0);
+  }
 }
 
 TEST(Sampler, NoiseDependsOnSeedAndPositionAndNothingElse) {

@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "base/logit_rows.h"
 #include "base/view.h"
 #include "quantspec/session.h"
 #include "quantspec/types.h"
@@ -31,8 +32,9 @@ class SequenceModel {
   // Appends a prompt; returns the target logits of its last token [1, vocab], or an empty view if
   // `on_prefill` stopped it. Ends a round.
   virtual ConstRows Prefill(std::span<const Token> prompt, const OnPrefill& on_prefill) = 0;
-  // Appends `tokens` (1 to Room()), returns their logits [tokens, vocab], valid until the next call.
-  virtual ConstRows Step(Reader reader, std::span<const Token> tokens) = 0;
+  // Appends `tokens` (1 to Room()), returns their logits [tokens, vocab], valid until the next
+  // call.
+  virtual LogitRows Step(Reader reader, std::span<const Token> tokens) = 0;
   // Drops tokens appended by the present round beyond `length`, without ending it: between the
   // draft steps and the verify step.
   virtual void Drop(int length) = 0;

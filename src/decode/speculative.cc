@@ -107,7 +107,7 @@ void Decoder::Decode(Call* call) {
     const double start = clock_();
     DraftTokens(call, gamma);
     const double drafted = clock_();
-    const ConstRows target = VerifyTokens(call, gamma);
+    const LogitRows target = VerifyTokens(call, gamma);
     const double verified = clock_();
     const int64_t accepted_before = call->stats.accepted;
     try {
@@ -147,7 +147,7 @@ void Decoder::DraftTokens(Call* call, int gamma) {
   double before = clock_();
   for (int i = 0; i < gamma; ++i) {
     const int length = call->length() + i;
-    const ConstRows q = call->model.Step(Reader::kDraft, Tokens(length - 1, length));
+    const LogitRows q = call->model.Step(Reader::kDraft, Tokens(length - 1, length));
     tokens_.As<Token>()[length] = Choose(q, 0, length);
     if (rejection) sampler_.Probabilities(Probabilities(i));
     const double now = clock_();
@@ -159,16 +159,16 @@ void Decoder::DraftTokens(Call* call, int gamma) {
 }
 
 // p_1 .. p_(gamma + 1): target logits after the last token and after each draft token.
-ConstRows Decoder::VerifyTokens(Call* call, int gamma) {
+LogitRows Decoder::VerifyTokens(Call* call, int gamma) {
   const int length = call->length();
-  const ConstRows p = call->model.Step(Reader::kTarget, Tokens(length - 1, length + gamma));
+  const LogitRows p = call->model.Step(Reader::kTarget, Tokens(length - 1, length + gamma));
   QS_CHECK(p.rows == gamma + 1 && p.columns == vocab_);
   return p;
 }
 
 // Emits draft tokens while they are accepted, then the target's own token: the correction of the
 // first one rejected, or one more if all were accepted.
-void Decoder::AcceptTokens(Call* call, int gamma, const ConstRows& target) {
+void Decoder::AcceptTokens(Call* call, int gamma, const LogitRows& target) {
   for (int i = 0; i <= gamma && !call->finished; ++i) {
     const Verdict verdict = Judge(target, i, gamma, call->length());
     if (verdict.accepted) {
@@ -180,19 +180,27 @@ void Decoder::AcceptTokens(Call* call, int gamma, const ConstRows& target) {
   }
 }
 
-Token Decoder::Choose(const ConstRows& logits, int64_t row, int length) {
+void Decoder::Read(const LogitRows& logits, int64_t row, int length) {
   QS_CHECK(logits.columns == vocab_);
-  sampler_.Read({logits.Row(row), static_cast<size_t>(vocab_)}, Tokens(0, length));
+  std::span<const float> maxima;
+  if (logits.maxima.rows > 0) {
+    maxima = {logits.maxima.Row(row), static_cast<size_t>(logits.maxima.columns)};
+  }
+  sampler_.Read({logits.Row(row), static_cast<size_t>(vocab_)}, Tokens(0, length), maxima);
+}
+
+Token Decoder::Choose(const LogitRows& logits, int64_t row, int length) {
+  Read(logits, row, length);
   return sampler_.Choose(static_cast<uint64_t>(length));
 }
 
 // VERIFY and CORRECT for the token at position `length`, drafted if row < gamma. The tokens before
 // it are final, so draft and target saw the same ones.
-Verdict Decoder::Judge(const ConstRows& target, int row, int gamma, int length) {
+Verdict Decoder::Judge(const LogitRows& target, int row, int gamma, int length) {
   const bool drafted = row < gamma;
   const Token draft = tokens_.As<Token>()[drafted ? length : 0];
   if (drafted && sampling_.verify == VerifyRule::kRejection && !sampler_.greedy()) {
-    sampler_.Read({target.Row(row), static_cast<size_t>(vocab_)}, Tokens(0, length));
+    Read(target, row, length);
     sampler_.Probabilities(Probabilities(kMaxGamma));
     return AcceptOrResample(draft, Probabilities(kMaxGamma), Probabilities(row), sampling_.seed,
                             static_cast<uint64_t>(length));

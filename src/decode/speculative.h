@@ -63,12 +63,14 @@ class Decoder {
 
   int RoundGamma(const Call& call);
   void DraftTokens(Call* call, int gamma);
-  ConstRows VerifyTokens(Call* call, int gamma);
-  void AcceptTokens(Call* call, int gamma, const ConstRows& target);
+  LogitRows VerifyTokens(Call* call, int gamma);
+  void AcceptTokens(Call* call, int gamma, const LogitRows& target);
   void Decode(Call* call);
 
-  Token Choose(const ConstRows& logits, int64_t row, int length);
-  Verdict Judge(const ConstRows& target, int row, int gamma, int length);
+  // Has the sampler read a row.
+  void Read(const LogitRows& logits, int64_t row, int length);
+  Token Choose(const LogitRows& logits, int64_t row, int length);
+  Verdict Judge(const LogitRows& target, int row, int gamma, int length);
   void Emit(Call* call, Token token);
   std::span<float> Probabilities(int row) const;
   std::span<const Token> Tokens(int begin, int end) const;

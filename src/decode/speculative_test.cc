@@ -295,11 +295,11 @@ TEST(Decoder, SurvivesLogitsThatAreNotNumbers) {
   class Broken : public ToyModel {
    public:
     using ToyModel::ToyModel;
-    ConstRows Step(Reader reader, std::span<const Token> tokens) override {
+    LogitRows Step(Reader reader, std::span<const Token> tokens) override {
       const ConstRows rows = ToyModel::Step(reader, tokens);
       bad_.assign(static_cast<size_t>(rows.rows * rows.columns),
                   std::numeric_limits<float>::quiet_NaN());
-      return {bad_.data(), rows.rows, rows.columns};
+      return ConstRows(bad_.data(), rows.rows, rows.columns);
     }
 
    private:

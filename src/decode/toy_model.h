@@ -44,7 +44,7 @@ class ToyModel : public SequenceModel {
     return {logits_.data(), 1, options_.vocab};
   }
 
-  ConstRows Step(Reader reader, std::span<const Token> tokens) override {
+  LogitRows Step(Reader reader, std::span<const Token> tokens) override {
     const int count = static_cast<int>(tokens.size());
     Expect(count >= 1 && count <= Room(), "Step appends 1 to Room() tokens");
     if (reader == Reader::kTarget) Expect(length_ == round_, "Drop precedes the target's step");
@@ -59,7 +59,7 @@ class ToyModel : public SequenceModel {
       ++target_steps;
       seconds += verify_s ? verify_s(count) : 0;
     }
-    return {logits_.data(), count, options_.vocab};
+    return ConstRows(logits_.data(), count, options_.vocab);
   }
 
   void Drop(int length) override {

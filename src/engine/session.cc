@@ -28,7 +28,7 @@ class CachedSequence : public SequenceModel {
     return cache_.Length() == 0 ? transformer_.Prefill(cache_, prompt, report)
                                 : Continue(prompt, report);
   }
-  ConstRows Step(Reader reader, std::span<const Token> tokens) override {
+  LogitRows Step(Reader reader, std::span<const Token> tokens) override {
     const StepRows rows{&cache_, tokens};
     return transformer_.Step(reader, {&rows, 1});
   }

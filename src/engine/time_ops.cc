@@ -126,10 +126,13 @@ class OpTimer {
   }
 
   void TimeHead() {
+    const int64_t packs = CeilDiv(config_.info.vocab, kPackRows);
+    const Buffer maxima(sizeof(float) * static_cast<size_t>(most_rows_ * packs));
     TimeLinears(
         "head", {plan_.Find("output.weight") ? "output.weight" : "token_embd.weight"}, 2,
         [&](std::span<const Linear> linears, Reader reader, ConstRows x, std::span<const Rows> y) {
-          MultiplyHead(*backend_, linears[0], reader, x, y[0]);
+          MultiplyHead(*backend_, linears[0], reader, x, y[0],
+                       Rows(maxima.As<float>(), x.rows, packs));
         });
   }
 

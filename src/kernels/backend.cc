@@ -126,6 +126,9 @@ void Backend::MatMul(ConstRows x, std::span<const Product> products, Inputs inpu
     QS_CHECK(spec.inputs == x.columns);
     CheckView(product.y, x.rows, spec.outputs);
     CheckPackedRows(spec, product.first_output, product.OutputCount());
+    if (product.maxima.data != nullptr) {
+      CheckView(product.maxima, x.rows, CeilDiv(spec.outputs, kPackRows));
+    }
     if (spec.format == WeightFormat::kHq8 && product.planes == Planes::kBoth) {
       QS_CHECK(product.weight->lower != nullptr);
     }

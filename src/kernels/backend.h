@@ -74,6 +74,9 @@ struct Product {
   // The outputs to compute, as PackQuantized counts them; others of y stay as they are.
   int64_t first_output = 0;
   int64_t outputs = kAllOutputs;
+  // If it has data: [rows, outputs / kPackRows, rounded up] the largest of each kPackRows values of
+  // y, -infinity in place of NaN, of the outputs that are computed.
+  Rows maxima = {};
   int64_t OutputCount() const { return outputs == kAllOutputs ? weight->spec.outputs : outputs; }
 };
 

@@ -75,8 +75,21 @@ std::vector<float> LogitsOf(Backend& backend, const Linear& head, Reader reader,
                             const std::vector<float>& x) {
   const auto rows = static_cast<int64_t>(x.size()) / kHidden;
   std::vector<float> logits(static_cast<size_t>(rows * kVocab));
+  const int64_t packs = CeilDiv(kVocab, kPackRows);
+  std::vector<float> maxima(static_cast<size_t>(rows * packs));
   MultiplyHead(backend, head, reader, ConstRows(x.data(), rows, kHidden),
-               Rows(logits.data(), rows, kVocab));
+               Rows(logits.data(), rows, kVocab), Rows(maxima.data(), rows, packs));
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t pack = 0; pack < packs; ++pack) {
+      const int64_t last = std::min<int64_t>((pack + 1) * kPackRows, kVocab);
+      float largest = -INFINITY;
+      for (int64_t i = pack * kPackRows; i < last; ++i) {
+        const float logit = logits[static_cast<size_t>(row * kVocab + i)];
+        if (logit > largest) largest = logit;
+      }
+      EXPECT_EQ(maxima[static_cast<size_t>(row * packs + pack)], largest);
+    }
+  }
   return logits;
 }
 

@@ -26,7 +26,7 @@ class Carver {
 };
 
 struct Activations {
-  Rows hidden, normed, q, k, v, attended, gate, up, logits, rope;
+  Rows hidden, normed, q, k, v, attended, gate, up, logits, maxima, rope;
 };
 
 int64_t PassRows(TransformerLimits limits) {
@@ -46,6 +46,7 @@ Activations Carve(const ModelConfig& config, TransformerLimits limits, Carver& c
   a.gate = carver.Take(pass, info.ffn);
   a.up = carver.Take(pass, info.ffn);
   a.logits = carver.Take(limits.step_rows, info.vocab);
+  a.maxima = carver.Take(limits.step_rows, CeilDiv(info.vocab, kPackRows));
   a.rope = carver.Take(limits.context, config.rope.rotated);
   return a;
 }
@@ -93,6 +94,7 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
   gate_ = a.gate;
   up_ = a.up;
   logits_ = a.logits;
+  maxima_ = a.maxima;
   rope_table_ = a.rope.data;
   FillRopeTable(config.rope, limits.context, rope_table_);
   slices_.reserve(static_cast<size_t>(limits.step_rows));
@@ -104,7 +106,7 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
   backend_->Reserve(BackendLimits(config, limits));
 }
 
-ConstRows Transformer::Step(Reader reader, std::span<const StepRows> sequences) {
+LogitRows Transformer::Step(Reader reader, std::span<const StepRows> sequences) {
   slices_.clear();
   int rows = 0;
   for (const StepRows& sequence : sequences) {
@@ -219,11 +221,13 @@ void Transformer::FeedForward(int index, Reader reader, Inputs inputs, Rows x) {
   backend_->MatMul(gate, {&down, 1}, inputs);
 }
 
-ConstRows Transformer::Logits(Reader reader, Rows x) {
-  const Rows normed = normed_.Rows(0, x.rows), logits = logits_.Rows(0, x.rows);
+LogitRows Transformer::Logits(Reader reader, Rows x) {
+  static_assert(kLogitPack == kPackRows);
+  const Rows normed = normed_.Rows(0, x.rows), logits = logits_.Rows(0, x.rows),
+             maxima = maxima_.Rows(0, x.rows);
   backend_->RmsNorm(x, model_.output_norm(), model_.config().epsilon, normed);
-  MultiplyHead(*backend_, model_.head(), reader, normed, logits);
-  return logits;
+  MultiplyHead(*backend_, model_.head(), reader, normed, logits, maxima);
+  return {logits, maxima};
 }
 
 }  // namespace quantspec

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/logit_rows.h"
 #include "cache/kv_cache.h"
 #include "kernels/backend.h"
 #include "model/weights.h"
@@ -41,7 +42,7 @@ class Transformer {
   // Appends every sequence's tokens to its cache and returns the logits [all rows, vocab] in the
   // order given, valid until the next call. At most step_rows rows in all, each sequence within its
   // cache's Room(). Allocates nothing.
-  ConstRows Step(Reader reader, std::span<const StepRows> sequences);
+  LogitRows Step(Reader reader, std::span<const StepRows> sequences);
 
   // Fills an empty cache, layer by layer over the whole prompt, attending in full precision.
   // Returns the logits of the last token [1, vocab]; an empty view, with the cache cleared, if
@@ -65,7 +66,7 @@ class Transformer {
   void Layer(int index, Reader reader, Rows x, std::span<const Slice> slices);
   void Attention(int index, Reader reader, Inputs inputs, Rows x, std::span<const Slice> slices);
   void FeedForward(int index, Reader reader, Inputs inputs, Rows x);
-  ConstRows Logits(Reader reader, Rows x);
+  LogitRows Logits(Reader reader, Rows x);
   bool PromptLayer(int index, KvCache& cache, Rows x, const std::function<bool(double)>& progress);
 
   const Model& model_;
@@ -76,6 +77,7 @@ class Transformer {
   Rows normed_;  // [pass rows, hidden]
   Rows q_, k_, v_, attended_, gate_, up_;
   Rows logits_;  // [step_rows, vocab]
+  Rows maxima_;  // LogitRows::maxima
   float* rope_table_ = nullptr;
   AttendProducts prompt_products_ = AttendProducts::kHalf;
   Inputs prompt_inputs_ = Inputs::kHalf;

@@ -116,6 +116,45 @@ TEST_P(MatMulParity, QuantisedFormats) {
   }
 }
 
+TEST_P(MatMulParity, MaximaAreThoseOfTheOutputs) {
+  Random random(9);
+  for (const WeightFormat format :
+       {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kHq4, WeightFormat::kHq8}) {
+    for (const int64_t rows : {1, 4, 17}) {
+      const WeightSpec spec{format, 145, 96, format < WeightFormat::kHq4 ? 0 : 32};
+      Reserve({rows, spec.inputs, 16, {1, 16}, 1, rows});
+      const std::vector<float> values = random.Normals(spec.outputs * spec.inputs);
+      const std::vector<float> x = random.Normals(rows * spec.inputs);
+      std::vector<float> bias = random.Normals(spec.outputs);
+      for (const size_t i : {3, 16, 17, 144}) bias[i] = NAN;
+      for (Backend* backend : {cpu_.get(), reference_.get()}) {
+        const Packed packed(*backend, spec, values);
+        GuardedRows y(rows, spec.outputs), maxima(rows, CeilDiv(spec.outputs, kPackRows));
+        Product product;
+        product.weight = &packed.weight;
+        product.planes = format == WeightFormat::kHq8 ? Planes::kBoth : Planes::kUpper;
+        product.bias = bias.data();
+        product.y = y.view();
+        product.maxima = maxima.view();
+        product.first_output = kPackRows;  // the first pack stays as it is
+        product.outputs = spec.outputs - kPackRows;
+        backend->MatMul(View(x, spec.inputs), {&product, 1});
+        for (int64_t row = 0; row < rows; ++row) {
+          EXPECT_EQ(maxima.view().Row(row)[0], y.view().Row(row)[0]) << "not a sentinel";
+          for (int64_t first = kPackRows; first < spec.outputs; first += kPackRows) {
+            float largest = -INFINITY;
+            for (int64_t i = first; i < std::min(first + kPackRows, spec.outputs); ++i) {
+              largest = y.view().Row(row)[i] > largest ? y.view().Row(row)[i] : largest;
+            }
+            ASSERT_EQ(maxima.view().Row(row)[first / kPackRows], largest) << first;
+          }
+        }
+        EXPECT_TRUE(y.GuardsSurvive() && maxima.GuardsSurvive());
+      }
+    }
+  }
+}
+
 // The largest codes meet the largest inputs, two and two: what 16 bits hardly hold.
 TEST_P(MatMulParity, NeighboursAlike) {
   for (const Inputs planes : {Inputs::kOnePlane, Inputs::kTwoPlanes}) {

@@ -186,6 +186,13 @@ void CpuBackend::MultiplyBlocks(const Product& product, int64_t rows, Inputs inp
    : form == RowForm::kHalves ? kernels.halves
    : form == RowForm::kPairs  ? kernels.dense_pairs
                               : kernels.dense)(args, begin, end);
+  if (product.maxima.data == nullptr) return;
+  static_assert(kBlock == kPackRows);
+  const int64_t first = begin * kBlock;
+  const int64_t count = std::min(end * kBlock, args.outputs) - first;
+  for (int64_t row = 0; row < rows; ++row) {
+    table_.rows.pack_maxima(product.y.Row(row) + first, count, product.maxima.Row(row) + begin);
+  }
 }
 
 template <typename Each>

@@ -77,6 +77,21 @@ inline void Gate(const float* gate, const float* up, int64_t count, float* out) 
   }
 }
 
-inline constexpr RowsKernels kRowsKernels{RmsNorm, Rope, Gate};
+inline void PackMaxima(const float* x, int64_t count, float* out) {
+  constexpr float kLowest = -__builtin_inff();
+  for (; count >= kPackRows; count -= kPackRows, x += kPackRows) {
+    F largest = Words::Set(kLowest);
+    // Max gives its second argument if either is NaN.
+    for (int64_t i = 0; i < kPackRows; i += Words::kLanes) {
+      largest = Words::Max(Words::Load(x + i), largest);
+    }
+    *out++ = Words::MaxOf(largest);
+  }
+  if (count == 0) return;
+  *out = kLowest;
+  for (int64_t i = 0; i < count; ++i) *out = x[i] > *out ? x[i] : *out;
+}
+
+inline constexpr RowsKernels kRowsKernels{RmsNorm, Rope, Gate, PackMaxima};
 
 }  // namespace quantspec::cpu::QS_ISA

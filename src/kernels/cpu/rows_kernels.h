@@ -15,6 +15,8 @@ struct RowsKernels {
                RopeLayout layout);
   // out = silu(gate) * up, `count` values; in place allowed.
   void (*gate)(const float* gate, const float* up, int64_t count, float* out);
+  // out[i] = the largest of values kPackRows i and the following, -infinity in place of NaN.
+  void (*pack_maxima)(const float* x, int64_t count, float* out);
 };
 
 }  // namespace quantspec::cpu

@@ -98,6 +98,10 @@ void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products, 
         float& y = product.y.Row(row)[output];
         if (product.accumulate == Accumulate::kYes) sum += y;
         y = static_cast<float>(sum);
+        if (product.maxima.data == nullptr) continue;
+        float& largest = product.maxima.Row(row)[output / kPackRows];
+        if (output % kPackRows == 0) largest = -INFINITY;
+        if (y > largest) largest = y;
       }
     }
   }
