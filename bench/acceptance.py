@@ -21,6 +21,8 @@ def parse_arguments():
                         metavar="TOKENS", help="tokens in the cache before the timed ones")
     parser.add_argument("--weights", default=["auto", "nested", "bf16"], nargs="+")
     parser.add_argument("--group", default=32, type=int)
+    parser.add_argument("--turns", default=3, type=int, metavar="N",
+                        help="runs of each speed in turns, of which medians are taken")
     parser.add_argument("--gamma", default=4, type=int, help="of the accepted share")
     return parser.parse_args()
 
@@ -29,7 +31,7 @@ def settings_of(options):
     """All runs, a stretch after the other, so that an early end leaves whole stretches."""
     return [{"weights": weights, "group": options.group, "draft_exact_layers": "auto",
              "depth": depth, "tokens": options.tokens, "gammas": [options.gamma, 0, "auto"],
-             "stretch": stretch}
+             "turns": options.turns, "stretch": stretch}
             for stretch in range(options.stretches)
             for depth in sorted(options.contexts)
             for weights in options.weights]

@@ -84,9 +84,11 @@ def stretches(path, count):
 
 
 def bench(options, text, setting):
-    """The lines of quantspec bench for one setting: weights, group, depth, gammas, ..."""
+    """The lines of quantspec bench for one setting: weights, group, depth, gammas, turns (how often
+    each gamma is measured; speeds are medians), ..."""
     command = [options.quantspec, "bench", "--model", options.model, "--file", text, "--json",
-               "--tokens", setting["tokens"], "--repeat", 1, "--depth", setting["depth"],
+               "--tokens", setting["tokens"], "--repeat", setting.get("turns", 1),
+               "--depth", setting["depth"],
                "--gamma", ",".join(map(str, setting["gammas"])),
                "--weights", setting["weights"], "--group", setting["group"],
                "--draft-exact-layers", setting.get("draft_exact_layers", "auto"),
