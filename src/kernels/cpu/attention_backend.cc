@@ -79,9 +79,15 @@ class AttendJob {
            kInlineMultiplications;
   }
 
+  // Turns all queries, where several units of a head would each do so.
+  void TurnQueries(float* out) { turned_ = Turned(args_.q, 0, args_.q_heads, 0, tokens(), out); }
   void Pack(int head, int64_t first_token, int64_t rows, Need need,
             const ThreadMemory& memory) const {
-    const ConstRows q = Turned(args_.q, head * gqa_, gqa_, first_token, rows / gqa_, memory);
+    const ConstRows q =
+        turned_.rows > 0
+            ? ConstRows(turned_.Row(first_token) + head * gqa_ * head_dim_, rows / gqa_,
+                        gqa_ * head_dim_, turned_.stride)
+            : Turned(args_.q, head * gqa_, gqa_, first_token, rows / gqa_, memory.turned);
     const float factor = args_.scale * kLog2E;
     const int gqa = static_cast<int>(gqa_);
     if (need != Need::kTiles) {
@@ -107,7 +113,7 @@ class AttendJob {
       const int64_t token = part.segment.first_position + row - args_.first_position;
       store.first_row = row;
       store.rows = static_cast<int>(std::min(last, RoundUp(row + 1, kDenseRows)) - row);
-      const ConstRows k = Turned(args_.k, head, 1, token, store.rows, memory);
+      const ConstRows k = Turned(args_.k, head, 1, token, store.rows, memory.turned);
       store.k = k.data;
       store.k_stride = k.stride;
       store.v = args_.v.Row(token) + head * head_dim_;
@@ -152,15 +158,15 @@ class AttendJob {
   }
 
  private:
-  // Heads [first_head, first_head + heads) of tokens of x, as they are or turned, in `memory`.
+  // Heads [first_head, first_head + heads) of tokens of x, as they are or turned, in `out`.
   ConstRows Turned(const ConstRows& x, int64_t first_head, int64_t heads, int64_t first_token,
-                   int64_t tokens, const ThreadMemory& memory) const {
+                   int64_t tokens, float* out) const {
     const Rotation& rotation = args_.rotation;
     const int64_t columns = heads * head_dim_;
     const float* source = x.Row(first_token) + first_head * head_dim_;
     if (rotation.rotated == 0) return {source, tokens, columns, x.stride};
     const float* angles = rotation.table + (args_.first_position + first_token) * rotation.rotated;
-    float* out = memory.turned;
+    const ConstRows turned(out, tokens, columns);
     for (int64_t token = 0; token < tokens; ++token) {
       std::copy_n(source, columns, out);
       table_.rows.rope(out, angles, static_cast<int>(heads), head_dim_, rotation.rotated,
@@ -169,7 +175,7 @@ class AttendJob {
       angles += rotation.rotated;
       out += columns;
     }
-    return {memory.turned, tokens, columns};
+    return turned;
   }
 
   int64_t HeadBytes(const DenseSegment& segment, int head) const {
@@ -232,12 +238,13 @@ class AttendJob {
   Splits splits_;
   int head_dim_;
   int64_t gqa_;
-  bool in_pairs_;  // dense segments in products of 16 bits
+  ConstRows turned_;  // queries, once TurnQueries was called
+  bool in_pairs_;     // dense segments in products of 16 bits
 };
 
 // Every thread has a run of units, so that it mostly folds states that it computed itself: little
 // goes from core to core (one token at 16k: 7 to 15 % faster than handing units out one by one).
-void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) {
+void AttendStep(AttendJob& job, const Scratch& scratch, ThreadPool& pool) {
   const int64_t rows = job.tokens() * job.gqa();
   const int64_t splits = job.splits();
   const int64_t state_floats = StateFloats(rows, scratch.head_dim);
@@ -246,6 +253,7 @@ void AttendStep(const AttendJob& job, const Scratch& scratch, ThreadPool& pool) 
   const auto state_of = [&](int head, int64_t split) {
     return StateAt(scratch.states + (head * splits + split) * state_floats, rows);
   };
+  if (splits > 1) job.TurnQueries(scratch.queries);
   const int64_t units = splits * job.heads();
   const auto run_unit = [&](int thread, int64_t unit) {
     const int head = static_cast<int>(unit / splits);
@@ -321,7 +329,7 @@ void CpuBackend::DoAttend(const AttendArgs& args) noexcept {
   QS_CHECK(args.kv.geometry.head_dim == limits_.geometry.head_dim);
   QS_CHECK(args.kv.geometry.kv_heads == limits_.geometry.kv_heads);
   QS_CHECK(args.q_heads == limits_.q_heads);
-  const AttendJob job(args, table_);
+  AttendJob job(args, table_);
   const Scratch scratch(attention_scratch_, limits_);
   if (args.q.rows <= kStepTokens) {
     AttendStep(job, scratch, pool_);

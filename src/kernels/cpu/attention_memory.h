@@ -53,10 +53,10 @@ struct ThreadMemory {
   }
 };
 
-// Shares of the scratch memory, in floats: per-head counters, partial states, what groups weigh,
-// threads.
+// Shares of the scratch memory, in floats: per-head counters, partial states, what groups weigh, a
+// step's queries, threads.
 struct ScratchShares {
-  int64_t counters, states, weights, thread;
+  int64_t counters, states, weights, queries, thread;
   int64_t thread_rows;
 
   explicit ScratchShares(const ScratchLimits& limits) {
@@ -70,10 +70,12 @@ struct ScratchShares {
         MostSplits(limits.positions) * limits.geometry.kv_heads * StateFloats(step_rows, head_dim);
     weights =
         limits.positions / kKvGroup * limits.geometry.kv_heads * RoundUp(step_rows, kStatePadding);
+    queries = RoundUp(step_rows * limits.geometry.kv_heads * head_dim, 16);
     thread = ThreadMemory::Floats(thread_rows, head_dim);
   }
   size_t Bytes(int threads) const {
-    return static_cast<size_t>(counters + states + weights + threads * thread) * sizeof(float);
+    return static_cast<size_t>(counters + states + weights + queries + threads * thread) *
+           sizeof(float);
   }
 };
 
@@ -82,6 +84,7 @@ struct Scratch {
   int32_t* counters;  // [kv_heads][16] splits done; a cache line each
   float* states;      // [kv_heads][splits] partial states
   float* weights;     // [kv_heads][groups][rows, padded]
+  float* queries;     // [tokens][q_heads * head_dim] of a step, turned
   float* threads;
   ScratchShares shares;
   int head_dim;
@@ -91,7 +94,8 @@ struct Scratch {
     counters = reinterpret_cast<int32_t*>(memory);
     states = reinterpret_cast<float*>(memory) + shares.counters;
     weights = states + shares.states;
-    threads = weights + shares.weights;
+    queries = weights + shares.weights;
+    threads = queries + shares.queries;
   }
   ThreadMemory Of(int thread) const {
     return {threads + thread * shares.thread, shares.thread_rows, head_dim};
