@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "base/check.h"
-#include "base/larger_lanes.h"
 #include "base/logit_rows.h"
 
 namespace quantspec {
@@ -33,6 +32,16 @@ inline float ExpOfNegative(float x) {
   const float value = series * std::bit_cast<float>((exponent + 127u) << 23);
   const uint32_t keep = 0u - static_cast<uint32_t>(x > -87.0f);
   return std::bit_cast<float>(std::bit_cast<uint32_t>(value) & keep);
+}
+
+// lanes[i] = the larger of lanes[i] and others[i], or lanes[i] if either is NaN.
+template <int kCount>
+inline void TakeLarger(const float* others, float* lanes) {
+  for (int i = 0; i < kCount; ++i) {
+    const float x = others[i];
+    const float y = lanes[i];
+    lanes[i] = x > y ? x : y;
+  }
 }
 
 float MaxOfFullBlock(const float* block) {
