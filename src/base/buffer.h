@@ -1,17 +1,18 @@
-// The owner of bulk memory: page- or cache-line-aligned, zeroed, never resized.
+// The owner of bulk memory: aligned, zero at first, never resized.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 namespace quantspec {
 
 class Buffer {
  public:
   Buffer() = default;
-  // `bytes` of zeroed memory, aligned to 64 bytes (to 2 MiB, with huge pages asked for, from
-  // 4 MiB on). Throws Error{kMemory}.
+  // `bytes` of zeros, aligned to 64 bytes (to 2 MiB, with huge pages asked for, from 4 MiB on).
+  // The system supplies the pages of large buffers when they are first written, beside the CPU
+  // that writes: so on machines of several memory nodes the threads that will read a part should
+  // write it first. Throws Error{kMemory}.
   explicit Buffer(size_t bytes);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
@@ -25,16 +26,18 @@ class Buffer {
   T* As() const {
     return reinterpret_cast<T*>(data_);
   }
+  // Gives the memory up to the caller, who gives it back with Free.
+  std::byte* Release();
+  static void Free(std::byte* data, size_t bytes);
 
  private:
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
 };
 
-// Memory that the process may still take, in bytes: the smaller of what the system has available
-// and what is left under the limits of the process's cgroups; file cache gives way in both.
+// Memory that the process may still take, in bytes: the least of what the system has available,
+// what is left under the limits of the process's cgroups (file cache gives way in both), and what
+// is left under its own limits of address space and data (RLIMIT_AS, RLIMIT_DATA).
 uint64_t AvailableMemoryBytes();
-// Highest resident set of this process so far, in bytes.
-uint64_t PeakResidentBytes();
 
 }  // namespace quantspec

@@ -26,7 +26,7 @@ inline F16 F16FromFloat(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000u;
   const uint32_t magnitude = bits & 0x7FFFFFFFu;
-  if (magnitude > 0x7F800000u) return static_cast<F16>(sign | 0x7E00u);  // NaN
+  if (magnitude > 0x7F800000u) return static_cast<F16>(sign | 0x7E00u);   // NaN
   if (magnitude >= 0x47800000u) return static_cast<F16>(sign | 0x7C00u);  // 65536 and above
   if (magnitude < 0x38800000u) {  // subnormal or zero: let the float adder round
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
@@ -36,9 +36,10 @@ inline F16 F16FromFloat(float value) {
   return static_cast<F16>(sign | ((magnitude - 0x38000000u + 0xFFFu + odd) >> 13));
 }
 
-// The nearest finite f16: cache entries and scales saturate instead of becoming infinite.
+// The nearest finite f16: cache entries and scales saturate instead of becoming infinite, and NaN
+// becomes 65504.
 inline F16 F16FromFloatSaturated(float value) {
-  if (value > 65504.0f) value = 65504.0f;
+  if (!(value <= 65504.0f)) value = 65504.0f;
   if (value < -65504.0f) value = -65504.0f;
   return F16FromFloat(value);
 }

@@ -35,6 +35,7 @@ TEST(Float16, SaturatesOnlyWhereAskedTo) {
   EXPECT_TRUE(std::isinf(FloatFromF16(F16FromFloat(70000.0f))));
   EXPECT_EQ(FloatFromF16(F16FromFloatSaturated(70000.0f)), 65504.0f);
   EXPECT_EQ(FloatFromF16(F16FromFloatSaturated(-1e30f)), -65504.0f);
+  EXPECT_EQ(FloatFromF16(F16FromFloatSaturated(NAN)), 65504.0f);
 }
 
 TEST(Bf16, RoundsToTheNearestAndTiesToEven) {

@@ -1,24 +1,36 @@
 // Rows of logits as a model leaves them.
 #pragma once
 
+#include <cstddef>
+#include <span>
+
 #include "base/view.h"
 
 namespace quantspec {
 
-// Logits that lie together; whoever computed them had the largest of them at hand.
-inline constexpr int kLogitPack = 16;
+// The largest of every `pack` logits of one row, which whoever computed them had at hand; -infinity
+// in place of NaN. Empty where nobody had.
+struct PackMaxima {
+  std::span<const float> values;  // [logits / pack, rounded up]
+  int pack = 0;
+};
 
 struct LogitRows : ConstRows {
   LogitRows() = default;
   // Without maxima.
   LogitRows(const ConstRows& logits)  // NOLINT: implicit on purpose, for toy models
       : ConstRows(logits) {}
-  LogitRows(const ConstRows& logits, const ConstRows& pack_maxima)
-      : ConstRows(logits), maxima(pack_maxima) {}
+  // `pack_maxima` [rows, columns / logits_of_pack, rounded up].
+  LogitRows(const ConstRows& logits, const ConstRows& pack_maxima, int logits_of_pack)
+      : ConstRows(logits), maxima(pack_maxima), pack(logits_of_pack) {}
 
-  // [rows, columns / kLogitPack, rounded up] the largest logit of each pack, -infinity in place of
-  // NaN; or empty.
+  PackMaxima MaximaOf(int64_t row) const {
+    if (maxima.rows == 0) return {};
+    return {{maxima.Row(row), static_cast<size_t>(maxima.columns)}, pack};
+  }
+
   ConstRows maxima;
+  int pack = 0;
 };
 
 }  // namespace quantspec

@@ -1,20 +1,17 @@
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
-#include <fstream>
+#include <exception>
 #include <mutex>
-#include <set>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
-#include "base/cgroup.h"
 #include "base/check.h"
+#include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
@@ -119,24 +116,6 @@ struct Leave {
 
 }  // namespace
 
-int DefaultThreads() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return 1;
-  std::set<std::pair<int, int>> cores;  // (package, core): hyper-threads of one core count once
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
-    const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
-    int package = 0, core = cpu;
-    std::ifstream(topology + "physical_package_id") >> package;
-    std::ifstream(topology + "core_id") >> core;
-    cores.emplace(package, core);
-  }
-  const int count = std::max(1, static_cast<int>(cores.size()));
-  const double quota = std::floor(ReadCgroupLimits().cpus + 0.25);
-  return quota < count ? std::max(1, static_cast<int>(quota)) : count;
-}
-
 struct ThreadPool::State {
   struct Worker {
     Seat seat;
@@ -145,6 +124,14 @@ struct ThreadPool::State {
   };
 
   explicit State(int count) : threads(count), workers(std::make_unique<Worker[]>(size())) {}
+  ~State() {
+    stopping.store(true, std::memory_order_release);
+    for (size_t i = 0; i < size(); ++i) {
+      if (!workers[i].thread.joinable()) continue;  // the system refused to start it
+      workers[i].seat.Set(kOffered);
+      workers[i].thread.join();
+    }
+  }
   size_t size() const { return static_cast<size_t>(threads) - 1; }
 
   void Work(int thread) {
@@ -154,9 +141,23 @@ struct ThreadPool::State {
       if (!seat.Change(kOffered, kTaken)) continue;  // withdrawn
       // After the change: only then is what was read the present offer's.
       if (stopping.load(std::memory_order_acquire)) return;
-      seat.function(seat.context, thread);
+      Call(seat.function, seat.context, thread);
       seat.Set(kIdle);
     }
+  }
+
+  // Runs one thread's part of a job. What it throws is kept for the caller if it is the first.
+  void Call(Function function, void* context, int thread) noexcept {
+    try {
+      function(context, thread);
+    } catch (...) {
+      const std::lock_guard<std::mutex> alone(throwing);
+      if (!thrown) thrown = std::current_exception();
+    }
+  }
+  // Ends a job, on the caller's thread, when all workers have left it.
+  void Rethrow() {
+    if (thrown) std::rethrow_exception(std::exchange(thrown, nullptr));
   }
 
   // Only while the worker is idle.
@@ -181,24 +182,25 @@ struct ThreadPool::State {
   const int threads;
   std::unique_ptr<Worker[]> workers;  // [threads - 1]
   std::atomic<bool> stopping{false};
+  std::mutex throwing;
+  std::exception_ptr thrown;  // by the present job
 };
 
 ThreadPool::ThreadPool(int threads)
     : shares_(AtLeastOne(threads)), state_(std::make_unique<State>(threads)) {
-  for (int thread = 1; thread < threads; ++thread) {
-    state_->workers[static_cast<size_t>(thread) - 1].thread =
-        std::thread([state = state_.get(), thread] { state->Work(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) {
+      state_->workers[static_cast<size_t>(thread) - 1].thread =
+          std::thread([state = state_.get(), thread] { state->Work(thread); });
+    }
+  } catch (const std::system_error& error) {
+    throw Error(ErrorKind::kMemory, "cannot start " + std::to_string(threads) +
+                                        " threads: " + error.code().message() +
+                                        "; use fewer threads or raise the limits of this process");
   }
 }
 
-ThreadPool::~ThreadPool() {
-  state_->stopping.store(true, std::memory_order_release);
-  for (size_t i = 0; i < state_->size(); ++i) {
-    State::Worker& worker = state_->workers[i];
-    worker.seat.Set(kOffered);
-    worker.thread.join();
-  }
-}
+ThreadPool::~ThreadPool() = default;
 
 int ThreadPool::threads() const { return state_->threads; }
 
@@ -206,8 +208,9 @@ void ThreadPool::RunAll(Function function, void* context) {
   State& state = *state_;
   const std::lock_guard<std::mutex> alone(state.callers);
   for (size_t i = 0; i < state.size(); ++i) State::Offer(state.workers[i], function, context);
-  function(context, 0);
+  state.Call(function, context, 0);
   for (size_t i = 0; i < state.size(); ++i) state.workers[i].seat.Await(kIdle);
+  state.Rethrow();
 }
 
 void ThreadPool::RunTasks(int64_t tasks, int64_t most, Function function, void* context) {
@@ -221,8 +224,9 @@ void ThreadPool::RunTasks(int64_t tasks, int64_t most, Function function, void* 
   for (size_t i = 0; i < needed; ++i) {
     if (state.workers[i].leave.IsOver()) State::Offer(state.workers[i], function, context);
   }
-  function(context, 0);
+  state.Call(function, context, 0);
   for (size_t i = 0; i < needed; ++i) State::Finish(state.workers[i], begin);
+  state.Rethrow();
 }
 
 }  // namespace quantspec

@@ -9,14 +9,12 @@
 
 namespace quantspec {
 
-// Threads that the process can really use: physical cores within its affinity and its cgroup's
-// quota, of which half a CPU does not make a thread (docs/decisions/0010-late-workers.md).
-int DefaultThreads();
-
 // Workers spin briefly between jobs, then sleep. Callers wait for each other. Nothing allocates.
+// If threads of a job throw, the others finish their part; then the caller gets the exception that
+// came first, and the pool is ready for the next job.
 class ThreadPool {
  public:
-  // `threads` >= 1, the caller included.
+  // `threads` >= 1, the caller included. Throws Error{kMemory} if the system starts fewer.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -4,6 +4,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <new>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -127,7 +130,70 @@ TEST(ThreadPool, PartsCoverTheRangeWithoutOverlap) {
   }
 }
 
-TEST(ThreadPool, CountsAtLeastOneThread) { EXPECT_GE(DefaultThreads(), 1); }
+// Waits a moment for the others, so that every thread of a job is in it when one throws.
+template <typename Ready>
+void AwaitBriefly(const Ready& ready) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
+  while (!ready() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+}
+
+TEST(ThreadPool, AnExceptionOfAnyThreadReachesTheCallerWhenAllHaveFinished) {
+  for (const int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    for (int thrower = 0; thrower < threads; ++thrower) {
+      std::atomic<int> finished{0};
+      try {
+        pool.Run([&](int thread) {
+          if (thread == thrower) throw std::runtime_error(std::to_string(thread));
+          std::this_thread::sleep_for(std::chrono::milliseconds(2));
+          ++finished;
+        });
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const std::runtime_error& error) {
+        EXPECT_EQ(error.what(), std::to_string(thrower));
+      }
+      EXPECT_EQ(finished, threads - 1);
+      // The next job knows nothing of it.
+      std::atomic<int> calls{0};
+      pool.Run([&](int) { ++calls; });
+      EXPECT_EQ(calls, threads);
+    }
+  }
+}
+
+TEST(ThreadPool, OneExceptionIsLeftWhereAllThreadsThrow) {
+  ThreadPool pool(4);
+  for (int job = 0; job < 100; ++job) {
+    EXPECT_THROW(pool.Run([](int) { throw std::bad_alloc(); }), std::bad_alloc);
+    EXPECT_THROW(pool.ForTasks(8, 1, [](int, int64_t, int64_t) { throw std::bad_alloc(); }),
+                 std::bad_alloc);
+  }
+  std::atomic<int> done{0};
+  pool.ForTasks(8, 1, [&](int, int64_t, int64_t) { ++done; });
+  EXPECT_EQ(done, 8);
+}
+
+TEST(ThreadPool, AnExceptionInATaskReachesTheCallerAndOthersDoTheRest) {
+  ThreadPool pool(3);
+  for (const bool by_caller : {true, false}) {
+    std::atomic<int> begun{0}, done{0};
+    std::atomic<bool> has_thrown{false};
+    try {
+      pool.ForTasks(60, 1, [&](int thread, int64_t, int64_t) {
+        if (begun++ < 3) AwaitBriefly([&] { return begun >= 3; });
+        if ((thread == 0) == by_caller && !has_thrown.exchange(true)) {
+          throw std::runtime_error("task");
+        }
+        ++done;
+      });
+      EXPECT_FALSE(has_thrown);  // by a worker that came too late to work
+    } catch (const std::runtime_error& error) {
+      EXPECT_STREQ(error.what(), "task");
+      EXPECT_TRUE(has_thrown);
+      EXPECT_EQ(done, 59);
+    }
+  }
+}
 
 }  // namespace
 }  // namespace quantspec
