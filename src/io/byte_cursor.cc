@@ -37,6 +37,7 @@ std::span<const std::byte> ByteCursor::Take(uint64_t count, std::string_view wha
     FailAt(at_, what, std::to_string(left()) + " bytes up to the end of the file",
            std::to_string(count));
   }
+  Expect(count);
   const auto taken = bytes_.subspan(at_, static_cast<size_t>(count));
   at_ += taken.size();
   return taken;
@@ -61,12 +62,16 @@ uint64_t ByteCursor::ReadCount(std::string_view what, uint64_t item_bytes) {
     FailAt(start, what, std::to_string(count),
            "at most " + std::to_string(most) + ", which the rest of the file can hold");
   }
+  Expect(count * item_bytes);
   return count;
 }
 
 void ByteCursor::Align(uint64_t alignment) {
   const uint64_t over = at_ % alignment;
-  if (over != 0) at_ += static_cast<size_t>(std::min<uint64_t>(left(), alignment - over));
+  if (over == 0) return;
+  const auto skipped = std::min<uint64_t>(left(), alignment - over);
+  Expect(skipped);
+  at_ += static_cast<size_t>(skipped);
 }
 
 std::string ByteCursor::Message(std::string_view place, std::string_view found,

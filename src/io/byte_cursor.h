@@ -17,14 +17,20 @@ namespace quantspec {
 // `text` for a message: unprintable bytes as \xNN, at most 64 bytes of it.
 std::string Printable(std::string_view text);
 
+// Thrown where the file goes on behind the bytes at hand.
+struct NeedsMoreBytes {};
+
 class ByteCursor {
  public:
-  // `bytes` must outlive the cursor and every view that it returns.
+  // Over the beginning of a file of `file_bytes`: where more of it is needed, NeedsMoreBytes is
+  // thrown. `bytes` must outlive the cursor and every view that it returns.
+  ByteCursor(std::span<const std::byte> bytes, uint64_t file_bytes, std::string file)
+      : bytes_(bytes), file_bytes_(file_bytes), file_(std::move(file)) {}
   ByteCursor(std::span<const std::byte> bytes, std::string file)
-      : bytes_(bytes), file_(std::move(file)) {}
+      : ByteCursor(bytes, bytes.size(), std::move(file)) {}
 
   size_t at() const { return at_; }
-  size_t left() const { return bytes_.size() - at_; }
+  size_t left() const { return static_cast<size_t>(file_bytes_) - at_; }  // in the file
 
   // What is being read, for the messages of all that follows: "tensor output.weight".
   void SetSubject(std::string subject) { subject_ = std::move(subject); }
@@ -63,7 +69,13 @@ class ByteCursor {
   std::string Message(std::string_view place, std::string_view found,
                       std::string_view expected) const;
 
+  // `count` bytes are in the file; throws NeedsMoreBytes if they are not in `bytes_`.
+  void Expect(uint64_t count) const {
+    if (count > bytes_.size() - at_) throw NeedsMoreBytes{};
+  }
+
   std::span<const std::byte> bytes_;
+  uint64_t file_bytes_;
   std::string file_;
   std::string subject_;
   size_t at_ = 0;

@@ -282,28 +282,27 @@ std::vector<uint32_t> SortByName(ByteCursor& in, const std::vector<GgufTensor>& 
   return order;
 }
 
-// The bytes of a tensor inside `data`, which begins where `in` stands.
-std::span<const std::byte> FindData(ByteCursor& in, std::string_view tensor, TensorPlace place,
-                                    uint64_t alignment, std::span<const std::byte> data) {
-  in.SetSubject("tensor " + Printable(tensor));
+// Puts a tensor's data at its place behind the header, which ends where `in` stands.
+void PlaceData(ByteCursor& in, TensorPlace place, uint64_t alignment, GgufTensor* tensor) {
+  in.SetSubject("tensor " + Printable(tensor->name));
   if (place.offset % alignment != 0) {
     in.Fail("offset " + std::to_string(place.offset),
             "a multiple of the alignment, " + std::to_string(alignment));
   }
-  if (place.offset > data.size() || place.bytes > data.size() - place.offset) {
+  if (place.offset > in.left() || place.bytes > in.left() - place.offset) {
     in.Fail(std::to_string(place.bytes) + " bytes at offset " + std::to_string(place.offset),
-            "them inside the file's data, the " + std::to_string(data.size()) +
-                " bytes from byte " + std::to_string(in.at()));
+            "them inside the file's data, the " + std::to_string(in.left()) + " bytes from byte " +
+                std::to_string(in.at()));
   }
-  return data.subspan(static_cast<size_t>(place.offset), static_cast<size_t>(place.bytes));
+  tensor->offset = in.at() + place.offset;
+  tensor->bytes = place.bytes;
 }
 
 }  // namespace
 
-Gguf Gguf::Parse(std::span<const std::byte> bytes, const std::string& name, TypeSize type_size) {
+Gguf Gguf::ParseWith(ByteCursor& in, const std::string& name, TypeSize type_size) {
   Gguf file;
   file.name_ = name;
-  ByteCursor in(bytes, name);
   in.SetSubject("header");
   file.version_ = ReadVersion(in);
   const uint64_t tensors = in.ReadCount("tensor count", kTensorBytes);
@@ -317,10 +316,24 @@ Gguf Gguf::Parse(std::span<const std::byte> bytes, const std::string& name, Type
   const uint64_t alignment = AlignmentOf(file, in);
   in.Align(alignment);
   for (size_t i = 0; i < file.tensors_.size(); ++i) {
-    GgufTensor& tensor = file.tensors_[i];
-    tensor.data = FindData(in, tensor.name, places[i], alignment, bytes.subspan(in.at()));
+    PlaceData(in, places[i], alignment, &file.tensors_[i]);
   }
   return file;
+}
+
+Gguf Gguf::Parse(std::span<const std::byte> bytes, const std::string& name, TypeSize type_size) {
+  ByteCursor in(bytes, name);
+  return ParseWith(in, name, type_size);
+}
+
+std::optional<Gguf> Gguf::ParseStart(std::span<const std::byte> start, uint64_t file_bytes,
+                                     const std::string& name, TypeSize type_size) {
+  ByteCursor in(start, file_bytes, name);
+  try {
+    return ParseWith(in, name, type_size);
+  } catch (const NeedsMoreBytes&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace quantspec

@@ -14,6 +14,8 @@
 
 namespace quantspec {
 
+class ByteCursor;
+
 // A metadata array. Strings and numbers are kept as views or copies of the file's bytes.
 struct GgufArray {
   // One of these is filled, by the element type: integers and bools widen to int64.
@@ -27,9 +29,10 @@ using GgufValue = std::variant<int64_t, uint64_t, double, bool, std::string_view
 
 struct GgufTensor {
   std::string_view name;
-  uint32_t type = 0;                // quant/ggml_blocks.h knows the numbers
-  std::vector<int64_t> shape;       // slowest first (the file stores them fastest first)
-  std::span<const std::byte> data;  // inside the file
+  uint32_t type = 0;           // quant/ggml_blocks.h knows the numbers
+  std::vector<int64_t> shape;  // slowest first (the file stores them fastest first)
+  uint64_t offset = 0;         // of its data, from the start of the file
+  uint64_t bytes = 0;          // of its data, all inside the file
 };
 
 class Gguf {
@@ -39,6 +42,10 @@ class Gguf {
   // a type it does not know (returns false) throws Error{kUnsupported}.
   using TypeSize = bool (*)(uint32_t type, int64_t* block_values, int64_t* block_bytes);
   static Gguf Parse(std::span<const std::byte> bytes, const std::string& name, TypeSize type_size);
+  // The same from the first bytes of a file of `file_bytes`; nothing if it takes more of them to
+  // come to the tensors' data.
+  static std::optional<Gguf> ParseStart(std::span<const std::byte> start, uint64_t file_bytes,
+                                        const std::string& name, TypeSize type_size);
 
   uint32_t version() const { return version_; }
   struct Entry {
@@ -63,6 +70,8 @@ class Gguf {
   const std::string& name() const { return name_; }
 
  private:
+  static Gguf ParseWith(ByteCursor& in, const std::string& name, TypeSize type_size);
+
   std::string name_;
   uint32_t version_ = 0;
   std::vector<Entry> entries_;       // sorted by key

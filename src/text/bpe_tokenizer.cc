@@ -80,13 +80,13 @@ class BpeTokenizer::Encoder {
   std::vector<Token>* tokens_;
 };
 
-BpeTokenizer::BpeTokenizer(const Gguf& file)
-    : vocabulary_(file, Spelling::kByteAlphabet),
-      merges_(file, vocabulary_),
-      pre_tokenizer_(file.String("tokenizer.ggml.pre").value_or("default"), file.name()),
+BpeTokenizer::BpeTokenizer(const TokenizerSpec& spec)
+    : vocabulary_(spec),
+      merges_(spec, vocabulary_),
+      pre_tokenizer_(spec.pre_tokenizer, spec.source),
       names_(vocabulary_.Matcher(/*with_special=*/false)),
       names_and_special_(vocabulary_.Matcher(/*with_special=*/true)),
-      adds_bos_(file.Bool("tokenizer.ggml.add_bos_token").value_or(pre_tokenizer_.adds_bos())) {
+      adds_bos_(spec.add_bos.value_or(pre_tokenizer_.adds_bos())) {
   for (size_t byte = 0; byte < byte_tokens_.size(); ++byte) {
     const char one = static_cast<char>(byte);
     byte_tokens_[byte] = vocabulary_.Find({&one, 1});

@@ -1,4 +1,4 @@
-// Byte-level byte-pair encoding: `tokenizer.ggml.model` "gpt2". [gpt2]
+// Byte-level byte-pair encoding. [gpt2]
 #pragma once
 
 #include <array>
@@ -10,6 +10,7 @@
 #include "quantspec/text.h"
 #include "text/merge_table.h"
 #include "text/pre_tokenizer.h"
+#include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
 namespace quantspec {
@@ -17,7 +18,7 @@ namespace quantspec {
 class BpeTokenizer : public Tokenizer {
  public:
   // Throws Error: kCorrupt, kUnsupported.
-  explicit BpeTokenizer(const Gguf& file);
+  explicit BpeTokenizer(const TokenizerSpec& spec);
 
   int vocab() const override { return vocabulary_.size(); }
   // Bytes that the vocabulary has no token for (some leave out those that their training text did

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "quantspec/error.h"
@@ -15,15 +16,13 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-BpeTokenizer Make(const TinyVocabulary& file) {
-  const std::string bytes = file.Finish();
-  return BpeTokenizer(Gguf::Parse(std::as_bytes(std::span(bytes)), "tiny.gguf",
-                                  [](uint32_t, int64_t*, int64_t*) { return false; }));
+TokenizerSpec Spec(std::vector<TinyToken> tokens, std::vector<std::string> merges) {
+  return TinySpec(TokenizerKind::kByteLevelBpe, std::move(tokens), std::move(merges));
 }
 
-std::string MessageOf(const TinyVocabulary& file) {
+std::string MessageOf(const TokenizerSpec& spec) {
   try {
-    Make(file);
+    BpeTokenizer tokenizer(spec);
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kCorrupt) << error.what();
     return error.what();
@@ -31,10 +30,10 @@ std::string MessageOf(const TinyVocabulary& file) {
   return "no error";
 }
 
-std::vector<TinyToken> Letters() { return {{"a"}, {"b"}, {"ab"}, {"<|x|>", 3}}; }
+std::vector<TinyToken> Letters() { return {{"a"}, {"b"}, {"ab"}, {"<|x|>", TokenType::kControl}}; }
 
 TEST(BpeTokenizer, MergesInTheOrderOfTheFile) {
-  const BpeTokenizer tokenizer = Make(TinyBpe());
+  const BpeTokenizer tokenizer(TinyBpe());
   EXPECT_THAT(tokenizer.Encode("hello hello", SpecialTokens::kAsText), ElementsAre(259, 260));
   EXPECT_THAT(tokenizer.Encode("hellhe", SpecialTokens::kAsText), ElementsAre(258, 256));
   EXPECT_THAT(tokenizer.Encode("", SpecialTokens::kParse), ElementsAre());
@@ -42,7 +41,7 @@ TEST(BpeTokenizer, MergesInTheOrderOfTheFile) {
 }
 
 TEST(BpeTokenizer, ControlTokensComeOnlyFromParsedText) {
-  const BpeTokenizer tokenizer = Make(TinyBpe());
+  const BpeTokenizer tokenizer(TinyBpe());
   EXPECT_THAT(tokenizer.Encode("he<|im_end|>he", SpecialTokens::kParse),
               ElementsAre(256, 262, 256));
   const std::vector<Token> text = tokenizer.Encode("<|im_end|>", SpecialTokens::kAsText);
@@ -55,20 +54,18 @@ TEST(BpeTokenizer, ControlTokensComeOnlyFromParsedText) {
 }
 
 TEST(BpeTokenizer, UserDefinedTokensAreFoundInAnyText) {
-  const BpeTokenizer tokenizer = Make(TinyBpe());
+  const BpeTokenizer tokenizer(TinyBpe());
   EXPECT_THAT(tokenizer.Encode("he<tool>he", SpecialTokens::kAsText), ElementsAre(256, 263, 256));
   EXPECT_FALSE(tokenizer.IsSpecial(263));
 }
 
 TEST(BpeTokenizer, NoMergeMakesAControlToken) {
-  TinyVocabulary file("gpt2");
-  file.Tokens({{"a"}, {"b"}, {"ab", 3}}, /*scores=*/false);
-  const BpeTokenizer tokenizer = Make(file.Texts("tokenizer.ggml.merges", {"a b"}));
+  const BpeTokenizer tokenizer(Spec({{"a"}, {"b"}, {"ab", TokenType::kControl}}, {"a b"}));
   EXPECT_THAT(tokenizer.Encode("ab", SpecialTokens::kAsText), ElementsAre(0, 1));
 }
 
 TEST(BpeTokenizer, BrokenUtf8ComesBackByteForByte) {
-  const BpeTokenizer tokenizer = Make(TinyBpe());
+  const BpeTokenizer tokenizer(TinyBpe());
   std::string text = "he\xE2\x82hello\xFF";
   text += '\0';
   for (int byte = 0; byte < 256; ++byte) text += static_cast<char>(byte);
@@ -79,22 +76,22 @@ TEST(BpeTokenizer, BrokenUtf8ComesBackByteForByte) {
 }
 
 TEST(BpeTokenizer, BytesWithoutATokenAreLeftOut) {
-  TinyVocabulary file("gpt2");
-  file.Tokens(Letters(), /*scores=*/false);
-  const BpeTokenizer tokenizer = Make(file.Texts("tokenizer.ggml.merges", {"a b"}));
+  const BpeTokenizer tokenizer(Spec(Letters(), {"a b"}));
   EXPECT_THAT(tokenizer.Encode("acb", SpecialTokens::kAsText), ElementsAre(2));
 }
 
-TEST(BpeTokenizer, BosIsAddedAsTheFileSaysOrElseAsTheFamilyDoes) {
-  EXPECT_FALSE(Make(TinyBpe("smollm")).adds_bos());
-  EXPECT_TRUE(Make(TinyBpe("llama-bpe")).adds_bos());
-  EXPECT_FALSE(Make(TinyBpe("llama-bpe").Bool("tokenizer.ggml.add_bos_token", false)).adds_bos());
-  EXPECT_EQ(Make(TinyBpe()).bos(), 261);
-  EXPECT_EQ(Make(TinyBpe()).eos(), 262);
+TEST(BpeTokenizer, BosIsAddedAsTheSourceSaysOrElseAsTheFamilyDoes) {
+  EXPECT_FALSE(BpeTokenizer(TinyBpe("smollm")).adds_bos());
+  TokenizerSpec llama = TinyBpe("llama-bpe");
+  EXPECT_TRUE(BpeTokenizer(llama).adds_bos());
+  llama.add_bos = false;
+  EXPECT_FALSE(BpeTokenizer(llama).adds_bos());
+  EXPECT_EQ(BpeTokenizer(TinyBpe()).bos(), 261);
+  EXPECT_EQ(BpeTokenizer(TinyBpe()).eos(), 262);
 }
 
 TEST(BpeTokenizer, IdsOutOfRangeAreRefused) {
-  const BpeTokenizer tokenizer = Make(TinyBpe());
+  const BpeTokenizer tokenizer(TinyBpe());
   for (const Token token : {-1, 264}) {
     EXPECT_THROW(tokenizer.Piece(token), Error);
     EXPECT_THROW(tokenizer.IsEnd(token), Error);
@@ -103,19 +100,19 @@ TEST(BpeTokenizer, IdsOutOfRangeAreRefused) {
   }
 }
 
-TEST(BpeTokenizer, MalformedMergesAreRefused) {
-  const auto with = [](const std::vector<std::string>& merges) {
-    TinyVocabulary file("gpt2");
-    file.Tokens(Letters(), /*scores=*/false).Texts("tokenizer.ggml.merges", merges);
-    return MessageOf(file);
-  };
-  TinyVocabulary none("gpt2");
-  EXPECT_THAT(MessageOf(none.Tokens(Letters(), /*scores=*/false)), HasSubstr("found none"));
-  for (const char* merge : {"", " ", "a", "a ", " b", "a  b", "a b a"}) {
-    EXPECT_THAT(with({"a b", merge}), HasSubstr("at index 1, expected two parts")) << merge;
+TEST(BpeTokenizer, MergesOfWhatIsNoTokenAreRefused) {
+  EXPECT_THAT(MessageOf(Spec(Letters(), {"a b", "b a"})), HasSubstr("\"b a\" at index 1"));
+  EXPECT_THAT(MessageOf(Spec(Letters(), {"a c"})), HasSubstr("\"a c\" at index 0"));
+}
+
+TEST(BpeTokenizer, UnknownRulesAreRefusedWithTheKnownOnes) {
+  try {
+    BpeTokenizer tokenizer(TinyBpe("tekken"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+    EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("\"tekken\""), HasSubstr("llama-bpe")));
   }
-  EXPECT_THAT(with({"b a"}), HasSubstr("\"b a\" at index 0"));
-  EXPECT_THAT(with({"a c"}), HasSubstr("\"a c\" at index 0"));
 }
 
 }  // namespace

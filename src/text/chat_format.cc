@@ -10,7 +10,7 @@
 
 #include "quantspec/error.h"
 #include "text/chat_families.h"
-#include "text/gguf_tokenizer.h"
+#include "text/tokenizer.h"
 #include "text/utf8.h"
 
 namespace quantspec {
@@ -195,28 +195,22 @@ class FamilyFormat : public ChatFormat {
   const bool adds_space_;
 };
 
-// True if the tokenizer puts a space before every text.
-bool AddsSpace(const Gguf& file) {
-  return file.String("tokenizer.ggml.model").value_or("") == "llama" &&
-         file.Bool("tokenizer.ggml.add_space_prefix").value_or(true);
-}
-
 }  // namespace
 
-std::unique_ptr<ChatFormat> MakeChatFormat(const Gguf& file, const Tokenizer& tokenizer) {
-  const auto text = file.String("tokenizer.chat_template");
-  if (!text) return nullptr;
+std::unique_ptr<ChatFormat> MakeChatFormat(std::string_view chat_template,
+                                           const TokenizerSpec& spec, const Tokenizer& tokenizer) {
   const std::string eos = tokenizer.eos() < 0 ? "" : tokenizer.Piece(tokenizer.eos());
-  std::optional<ChatFamily> family = RecogniseChatFamily(*text, eos);
+  std::optional<ChatFamily> family = RecogniseChatFamily(chat_template, eos);
   if (!family) {
-    throw Error(ErrorKind::kUnsupported, file.name() +
+    throw Error(ErrorKind::kUnsupported, spec.source +
                                              ": the chat template belongs to none of the "
                                              "known families (ChatML, Llama 2, "
                                              "Llama 3, Mistral, Zephyr, Gemma, Phi, "
                                              "DeepSeek); use --chat off and write "
                                              "the prompt yourself");
   }
-  return std::make_unique<FamilyFormat>(std::move(*family), tokenizer, AddsSpace(file));
+  const bool adds_space = spec.kind == TokenizerKind::kSentencePiece && spec.add_space_prefix;
+  return std::make_unique<FamilyFormat>(std::move(*family), tokenizer, adds_space);
 }
 
 }  // namespace quantspec

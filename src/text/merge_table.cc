@@ -5,6 +5,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "base/check.h"
 #include "base/random.h"
 #include "quantspec/error.h"
 #include "text/byte_alphabet.h"
@@ -15,69 +16,59 @@ namespace {
 // Looks up what stands in the list of merges.
 class MergeReader {
  public:
-  explicit MergeReader(const Gguf& file, const Vocabulary& vocabulary)
-      : file_(file), vocabulary_(vocabulary) {
-    const GgufArray* names = file.Array("tokenizer.ggml.tokens");
+  MergeReader(const TokenizerSpec& spec, const Vocabulary& vocabulary)
+      : spec_(spec), vocabulary_(vocabulary) {
     for (Token token = 0; token < vocabulary.size(); ++token) {
       if (vocabulary.type(token) == TokenType::kNormal) continue;
-      others_.insert(names->strings[static_cast<size_t>(token)]);
+      others_.insert(spec.pieces[static_cast<size_t>(token)]);
     }
   }
 
-  // -1 for tokens of other types than normal, which no merge may make.
-  Token Find(std::string_view name, size_t index, std::string_view merge) {
-    bytes_.clear();
-    const Token token = AppendAlphabetBytes(name, &bytes_) ? vocabulary_.Find(bytes_) : -1;
-    if (token < 0 && !others_.contains(name)) {
-      Fail(index, merge, "two parts that are tokens and make a token");
-    }
-    return token;
-  }
-
-  [[noreturn]] void Fail(size_t index, std::string_view merge, const std::string& expected) const {
-    constexpr size_t kShown = 64;
-    throw Error(ErrorKind::kCorrupt, file_.name() + ": metadata tokenizer.ggml.merges: found \"" +
-                                         std::string(merge.substr(0, kShown)) + "\" at index " +
-                                         std::to_string(index) + ", expected " + expected +
-                                         "; the file is damaged or was converted wrongly");
+  MergeTable::Merge Read(size_t index) {
+    const TokenizerSpec::Merge& merge = spec_.merges[index];
+    joined_.assign(merge.left).append(merge.right);
+    return {Find(merge.left, index), Find(merge.right, index), Find(joined_, index)};
   }
 
  private:
-  const Gguf& file_;
+  // -1 for tokens of other types than normal, which no merge may make.
+  Token Find(std::string_view name, size_t index) {
+    bytes_.clear();
+    const Token token = AppendAlphabetBytes(name, &bytes_) ? vocabulary_.Find(bytes_) : -1;
+    if (token < 0 && !others_.contains(name)) Fail(index);
+    return token;
+  }
+
+  [[noreturn]] void Fail(size_t index) const {
+    constexpr size_t kShown = 64;
+    const TokenizerSpec::Merge& merge = spec_.merges[index];
+    throw Error(ErrorKind::kCorrupt, spec_.source + ": merges of the tokenizer: found \"" +
+                                         std::string(merge.left.substr(0, kShown)) + " " +
+                                         std::string(merge.right.substr(0, kShown)) +
+                                         "\" at index " + std::to_string(index) +
+                                         ", expected two parts that are tokens and make a token; "
+                                         "the file is damaged or was converted wrongly");
+  }
+
+  const TokenizerSpec& spec_;
   const Vocabulary& vocabulary_;
   std::unordered_set<std::string_view> others_;
-  std::string bytes_;
+  std::string bytes_, joined_;
 };
 
 }  // namespace
 
-MergeTable::MergeTable(const Gguf& file, const Vocabulary& vocabulary) {
-  const GgufArray* list = file.Array("tokenizer.ggml.merges");
-  if (list == nullptr || list->size() != list->strings.size() || list->size() > size_t{1} << 30) {
-    throw Error(ErrorKind::kCorrupt,
-                file.name() +
-                    ": metadata tokenizer.ggml.merges: found none, expected the list of merges of "
-                    "a byte-pair encoding; convert the model again");
-  }
-  MergeReader reader(file, vocabulary);
-  merges_.reserve(list->size());
-  table_.assign(std::bit_ceil(list->size() + list->size() / 2 + 1), -1);
-  std::string joined;
-  for (size_t i = 0; i < list->size(); ++i) {
-    const std::string_view merge = list->strings[i];
-    // A part is never empty, and its spaces are spelt otherwise.
-    const size_t space = merge.find(' ', 1);
-    if (space == std::string_view::npos || space + 1 == merge.size() || merge[0] == ' ' ||
-        merge.find(' ', space + 1) != std::string_view::npos) {
-      reader.Fail(i, merge, "two parts with one space between them");
-    }
-    joined.assign(merge.substr(0, space)).append(merge.substr(space + 1));
-    const Merge entry{reader.Find(merge.substr(0, space), i, merge),
-                      reader.Find(merge.substr(space + 1), i, merge),
-                      reader.Find(joined, i, merge)};
-    merges_.push_back(entry);
-    if (entry.left < 0 || entry.right < 0 || entry.result < 0) continue;
-    table_[Slot(entry.left, entry.right)] = static_cast<int32_t>(i);
+MergeTable::MergeTable(const TokenizerSpec& spec, const Vocabulary& vocabulary) {
+  const size_t count = spec.merges.size();
+  QS_CHECK(count <= size_t{1} << 30);
+  MergeReader reader(spec, vocabulary);
+  merges_.reserve(count);
+  table_.assign(std::bit_ceil(count + count / 2 + 1), -1);
+  for (size_t i = 0; i < count; ++i) {
+    const Merge merge = reader.Read(i);
+    merges_.push_back(merge);
+    if (merge.left < 0 || merge.right < 0 || merge.result < 0) continue;
+    table_[Slot(merge.left, merge.right)] = static_cast<int32_t>(i);
   }
 }
 

@@ -4,23 +4,23 @@
 #include <cstdint>
 #include <vector>
 
-#include "io/gguf.h"
 #include "quantspec/types.h"
+#include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
 namespace quantspec {
 
 class MergeTable {
  public:
-  // Reads `tokenizer.ggml.merges`. Throws Error{kCorrupt} for a missing or malformed list.
-  MergeTable(const Gguf& file, const Vocabulary& vocabulary);
+  // Throws Error{kCorrupt} for merges of texts that are no tokens.
+  MergeTable(const TokenizerSpec& spec, const Vocabulary& vocabulary);
 
   struct Merge {
     Token left, right;
     Token result;
   };
   // The rank of joining two tokens, lower first; -1 = they are never joined. On equal pairs the
-  // last one in the file counts.
+  // last one counts.
   int32_t Rank(Token left, Token right) const;
   Token result(int32_t rank) const { return merges_[static_cast<size_t>(rank)].result; }
 

@@ -151,8 +151,8 @@ PreTokenizer::PreTokenizer(std::string_view name, const std::string& where) {
     adds_bos_ = family.adds_bos;
     return;
   }
-  throw Error(ErrorKind::kUnsupported, where + ": metadata tokenizer.ggml.pre: found \"" +
-                                           std::string(name) + "\", expected one of " + known +
+  throw Error(ErrorKind::kUnsupported, where + ": pre-tokenizer: found \"" + std::string(name) +
+                                           "\", expected one of " + known +
                                            "; this build does not know how that tokenizer cuts "
                                            "text into words");
 }

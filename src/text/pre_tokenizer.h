@@ -12,8 +12,8 @@ namespace quantspec {
 
 class PreTokenizer {
  public:
-  // `name` is `tokenizer.ggml.pre`; `where` begins messages. Throws Error{kUnsupported} for an
-  // unknown name, with the list of known ones.
+  // `name` is that of a family's rules; `where` begins messages. Throws Error{kUnsupported} for
+  // an unknown name, with the list of known ones.
   PreTokenizer(std::string_view name, const std::string& where);
   ~PreTokenizer();
   PreTokenizer(const PreTokenizer&) = delete;

@@ -1,10 +1,10 @@
 #include "text/spm_tokenizer.h"
 
 #include <algorithm>
-#include <cmath>
 #include <deque>
 #include <limits>
 
+#include "base/check.h"
 #include "quantspec/error.h"
 #include "text/merger.h"
 #include "text/piece_cache.h"
@@ -78,64 +78,39 @@ struct SpmTokenizer::Work {
   std::deque<std::string> escaped;  // texts that the cache points into
 };
 
-SpmTokenizer::SpmTokenizer(const Gguf& file)
-    : vocabulary_(file, Spelling::kPlain),
+SpmTokenizer::SpmTokenizer(const TokenizerSpec& spec)
+    : vocabulary_(spec),
       special_(vocabulary_, SpecialTokensOf(vocabulary_)),
       user_defined_(vocabulary_.Matcher(/*with_special=*/false)),
-      adds_space_(file.Bool("tokenizer.ggml.add_space_prefix").value_or(true)),
-      adds_bos_(file.Bool("tokenizer.ggml.add_bos_token").value_or(true)),
+      scores_(spec.scores),
+      adds_space_(spec.add_space_prefix),
+      adds_bos_(spec.add_bos.value_or(true)),
       words_are_apart_(true) {
-  ReadScores(file);
-  ReadBytes(file);
+  QS_CHECK(scores_.size() == spec.pieces.size());
+  FindBytes(spec);
   for (Token token = 0; token < vocabulary_.size() && words_are_apart_; ++token) {
     words_are_apart_ = !HasInnerSpace(vocabulary_.text(token));
   }
 }
 
-void SpmTokenizer::ReadScores(const Gguf& file) {
-  const GgufArray* scores = file.Array("tokenizer.ggml.scores");
-  const size_t expected = static_cast<size_t>(vocabulary_.size());
-  const size_t found = scores == nullptr ? 0 : scores->numbers.size();
-  if (found != expected) {
-    throw Error(ErrorKind::kCorrupt,
-                file.name() + ": metadata tokenizer.ggml.scores: found " + std::to_string(found) +
-                    " numbers, expected " + std::to_string(expected) +
-                    ", one for each token; the file is damaged or was converted wrongly");
-  }
-  scores_.reserve(expected);
-  for (const double score : scores->numbers) {
-    if (std::isnan(score)) {
-      throw Error(ErrorKind::kCorrupt, file.name() +
-                                           ": metadata tokenizer.ggml.scores: found NaN for "
-                                           "token " +
-                                           std::to_string(scores_.size()) +
-                                           ", expected a number; the file is damaged");
-    }
-    scores_.push_back(static_cast<float>(score));
-  }
-}
-
-void SpmTokenizer::ReadBytes(const Gguf& file) {
+void SpmTokenizer::FindBytes(const TokenizerSpec& spec) {
   of_byte_.fill(-1);
-  const bool has_types = file.Array("tokenizer.ggml.token_type") != nullptr;
   for (Token token = 0; token < vocabulary_.size(); ++token) {
     const int byte = ByteOf(vocabulary_.text(token));
     const bool is_byte = vocabulary_.type(token) == TokenType::kByte;
     if (is_byte && byte < 0) {
-      throw Error(ErrorKind::kCorrupt, file.name() +
-                                           ": metadata tokenizer.ggml.tokens: byte token " +
+      throw Error(ErrorKind::kCorrupt, spec.source + ": tokenizer: byte token " +
                                            std::to_string(token) + " is named \"" +
                                            std::string(vocabulary_.text(token).substr(0, 80)) +
                                            "\", expected a name like <0x0A>; the file is damaged");
     }
-    if (byte >= 0 && (is_byte || !has_types)) of_byte_[static_cast<size_t>(byte)] = token;
+    if (byte >= 0 && (is_byte || spec.types.empty())) of_byte_[static_cast<size_t>(byte)] = token;
   }
   if (vocabulary_.unknown() < 0 && std::count(of_byte_.begin(), of_byte_.end(), -1) > 0) {
     throw Error(ErrorKind::kCorrupt,
-                file.name() +
-                    ": metadata tokenizer.ggml.tokens: found neither all 256 byte tokens nor "
-                    "tokenizer.ggml.unknown_token_id, expected one of them: some texts would have "
-                    "no tokens");
+                spec.source +
+                    ": tokenizer: found neither all 256 byte tokens nor a token for what is "
+                    "unknown, expected one of them: some texts would have no tokens");
   }
 }
 

@@ -1,5 +1,4 @@
-// SentencePiece-style byte-pair encoding by scores, with byte fallback, tokenizer.ggml.model
-// "llama". [sentencepiece]
+// SentencePiece-style byte-pair encoding by scores, with byte fallback. [sentencepiece]
 #pragma once
 
 #include <array>
@@ -7,6 +6,7 @@
 #include <vector>
 
 #include "quantspec/text.h"
+#include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
 namespace quantspec {
@@ -14,7 +14,7 @@ namespace quantspec {
 class SpmTokenizer : public Tokenizer {
  public:
   // Throws Error: kCorrupt, kUnsupported.
-  explicit SpmTokenizer(const Gguf& file);
+  explicit SpmTokenizer(const TokenizerSpec& spec);
 
   int vocab() const override { return vocabulary_.size(); }
   std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
@@ -29,8 +29,7 @@ class SpmTokenizer : public Tokenizer {
  private:
   struct Work;
 
-  void ReadScores(const Gguf& file);
-  void ReadBytes(const Gguf& file);
+  void FindBytes(const TokenizerSpec& spec);
   // Text without special tokens; any bytes.
   void EncodeText(std::string_view text, Work& work, std::vector<Token>& out) const;
   // `text` has its spaces escaped and holds no user-defined token.
@@ -41,7 +40,7 @@ class SpmTokenizer : public Tokenizer {
   const Vocabulary vocabulary_;
   const TokenMatcher special_;
   const TokenMatcher user_defined_;
-  std::vector<float> scores_;
+  const std::vector<float> scores_;
   std::array<Token, 256> of_byte_;  // -1 = none
   bool adds_space_;
   bool adds_bos_;

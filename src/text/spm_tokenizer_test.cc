@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "quantspec/error.h"
@@ -18,15 +18,9 @@ using testing::HasSubstr;
 
 constexpr Token kByte = 3;  // the token of byte 0
 
-SpmTokenizer Make(const TinyVocabulary& file) {
-  const std::string bytes = file.Finish();
-  return SpmTokenizer(Gguf::Parse(std::as_bytes(std::span(bytes)), "tiny.gguf",
-                                  [](uint32_t, int64_t*, int64_t*) { return false; }));
-}
-
-std::string MessageOf(const TinyVocabulary& file) {
+std::string MessageOf(std::vector<TinyToken> tokens) {
   try {
-    Make(file);
+    SpmTokenizer tokenizer(TinySpec(TokenizerKind::kSentencePiece, std::move(tokens)));
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kCorrupt) << error.what();
     return error.what();
@@ -35,7 +29,7 @@ std::string MessageOf(const TinyVocabulary& file) {
 }
 
 TEST(SpmTokenizer, JoinsByScoreAndPutsASpaceInFront) {
-  const SpmTokenizer tokenizer = Make(TinySpm());
+  const SpmTokenizer tokenizer(TinySpm());
   EXPECT_THAT(tokenizer.Encode("he he", SpecialTokens::kAsText), ElementsAre(263, 263));
   EXPECT_THAT(tokenizer.Encode("hehe", SpecialTokens::kAsText), ElementsAre(263, 262));
   EXPECT_THAT(tokenizer.Encode("", SpecialTokens::kAsText), ElementsAre());
@@ -44,20 +38,22 @@ TEST(SpmTokenizer, JoinsByScoreAndPutsASpaceInFront) {
 }
 
 TEST(SpmTokenizer, WithoutThePrefixNothingIsAdded) {
-  const SpmTokenizer tokenizer = Make(TinySpm().Bool("tokenizer.ggml.add_space_prefix", false));
+  TokenizerSpec spec = TinySpm();
+  spec.add_space_prefix = false;
+  const SpmTokenizer tokenizer(spec);
   EXPECT_THAT(tokenizer.Encode("he he", SpecialTokens::kAsText), ElementsAre(262, 263));
   EXPECT_EQ(tokenizer.Decode(std::vector<Token>{262, 263}), "he he");
 }
 
 TEST(SpmTokenizer, CharactersWithoutATokenBecomeBytes) {
-  const SpmTokenizer tokenizer = Make(TinySpm());
+  const SpmTokenizer tokenizer(TinySpm());
   EXPECT_THAT(tokenizer.Encode("he\xC3\xA9\xFF", SpecialTokens::kAsText),
               ElementsAre(263, kByte + 0xC3, kByte + 0xA9, kByte + 0xFF));
   EXPECT_EQ(tokenizer.Piece(kByte + 0xC3), "\xC3");
 }
 
 TEST(SpmTokenizer, ControlAndByteNamesInTextAreText) {
-  const SpmTokenizer tokenizer = Make(TinySpm());
+  const SpmTokenizer tokenizer(TinySpm());
   for (const char* text : {"</s>", "<0x0A>", "<unk>"}) {
     const std::vector<Token> tokens = tokenizer.Encode(text, SpecialTokens::kAsText);
     EXPECT_GT(tokens.size(), 2u) << text;
@@ -68,27 +64,18 @@ TEST(SpmTokenizer, ControlAndByteNamesInTextAreText) {
   EXPECT_THAT(tokenizer.Encode("<tool>", SpecialTokens::kAsText), ElementsAre(259, 264));
 }
 
-TEST(SpmTokenizer, BosIsAddedUnlessTheFileSaysOtherwise) {
-  EXPECT_TRUE(Make(TinySpm()).adds_bos());
-  EXPECT_FALSE(Make(TinySpm().Bool("tokenizer.ggml.add_bos_token", false)).adds_bos());
-  EXPECT_TRUE(Make(TinySpm()).IsEnd(2));
-}
-
-TEST(SpmTokenizer, ScoresMustBeNumbersOnePerToken) {
-  TinyVocabulary none("llama");
-  none.Tokens({{"<unk>", 2}, {"a"}}, /*scores=*/false).Id("unknown", 0);
-  EXPECT_THAT(MessageOf(none), HasSubstr("scores: found 0 numbers, expected 2"));
-  TinyVocabulary nan("llama");
-  nan.Tokens({{"<unk>", 2}, {"a", 1, std::numeric_limits<float>::quiet_NaN()}}, /*scores=*/true);
-  EXPECT_THAT(MessageOf(nan.Id("unknown", 0)), HasSubstr("found NaN for token 1"));
+TEST(SpmTokenizer, BosIsAddedUnlessTheSourceSaysOtherwise) {
+  TokenizerSpec spec = TinySpm();
+  EXPECT_TRUE(SpmTokenizer(spec).adds_bos());
+  EXPECT_TRUE(SpmTokenizer(spec).IsEnd(2));
+  spec.add_bos = false;
+  EXPECT_FALSE(SpmTokenizer(spec).adds_bos());
 }
 
 TEST(SpmTokenizer, ByteTokensMustBeNamedAfterBytes) {
-  TinyVocabulary file("llama");
-  file.Tokens({{"<unk>", 2}, {"<0xG0>", 6}}, /*scores=*/true).Id("unknown", 0);
-  EXPECT_THAT(MessageOf(file), HasSubstr("<0xG0>"));
-  TinyVocabulary holes("llama");
-  EXPECT_THAT(MessageOf(holes.Tokens({{"a"}}, /*scores=*/true)), HasSubstr("256 byte tokens"));
+  EXPECT_THAT(MessageOf({{"<unk>", TokenType::kUnknown}, {"<0xG0>", TokenType::kByte}}),
+              HasSubstr("<0xG0>"));
+  EXPECT_THAT(MessageOf({{"a"}}), HasSubstr("256 byte tokens"));
 }
 
 }  // namespace

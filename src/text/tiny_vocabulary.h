@@ -1,75 +1,46 @@
-// Tokenizer metadata small enough to read, as GGUF files in memory, for tests.
+// Tokenizers small enough to read, for tests.
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "io/gguf_test_file.h"
+#include "text/tokenizer_spec.h"
 
 namespace quantspec {
 
 struct TinyToken {
   std::string text;
-  int32_t type = 1;  // TokenType
+  TokenType type = TokenType::kNormal;
   float score = 0;
 };
 
-// Writes metadata entries as converters do.
-class TinyVocabulary {
- public:
-  explicit TinyVocabulary(std::string_view model) { Text("tokenizer.ggml.model", model); }
-
-  TinyVocabulary& Text(std::string_view key, std::string_view value) {
-    file_.Entry(key, 8, GgufTestFile::Text(value));
-    return *this;
+// A tokenizer of these tokens; a merge is "left right". Nothing else is set.
+inline TokenizerSpec TinySpec(TokenizerKind kind, std::vector<TinyToken> tokens,
+                              std::vector<std::string> merges = {}) {
+  struct Texts {
+    std::vector<TinyToken> tokens;
+    std::vector<std::string> merges;
+  };
+  const auto texts = std::make_shared<Texts>(Texts{std::move(tokens), std::move(merges)});
+  TokenizerSpec spec;
+  spec.source = "tiny";
+  spec.kind = kind;
+  for (const TinyToken& token : texts->tokens) {
+    spec.pieces.push_back(token.text);
+    spec.types.push_back(token.type);
+    if (kind == TokenizerKind::kSentencePiece) spec.scores.push_back(token.score);
   }
-  TinyVocabulary& Bool(std::string_view key, bool value) {
-    file_.Entry(key, 7, GgufTestFile::Bytes(uint8_t{value}));
-    return *this;
+  for (const std::string_view merge : texts->merges) {
+    const size_t space = merge.find(' ');
+    spec.merges.push_back({merge.substr(0, space), merge.substr(space + 1)});
   }
-  TinyVocabulary& Id(std::string_view name, uint32_t id) {
-    file_.Entry("tokenizer.ggml." + std::string(name) + "_token_id", 4, GgufTestFile::Bytes(id));
-    return *this;
-  }
-  TinyVocabulary& Texts(std::string_view key, const std::vector<std::string>& values) {
-    std::string bytes;
-    for (const std::string& value : values) bytes += GgufTestFile::Text(value);
-    file_.Array(key, 8, values.size(), bytes);
-    return *this;
-  }
-  TinyVocabulary& Types(const std::vector<int32_t>& types) {
-    std::string bytes;
-    for (const int32_t type : types) bytes += GgufTestFile::Bytes(type);
-    file_.Array("tokenizer.ggml.token_type", 5, types.size(), bytes);
-    return *this;
-  }
-  TinyVocabulary& Scores(const std::vector<float>& scores) {
-    std::string bytes;
-    for (const float score : scores) bytes += GgufTestFile::Bytes(score);
-    file_.Array("tokenizer.ggml.scores", 6, scores.size(), bytes);
-    return *this;
-  }
-  // Texts, types and, with `scores`, scores.
-  TinyVocabulary& Tokens(const std::vector<TinyToken>& tokens, bool scores) {
-    std::vector<std::string> texts;
-    std::vector<int32_t> types;
-    std::vector<float> all_scores;
-    for (const TinyToken& token : tokens) {
-      texts.push_back(token.text);
-      types.push_back(token.type);
-      all_scores.push_back(token.score);
-    }
-    Texts("tokenizer.ggml.tokens", texts).Types(types);
-    return scores ? Scores(all_scores) : *this;
-  }
-  std::string Finish() const { return file_.Finish(); }
-
- private:
-  GgufTestFile file_;
-};
+  spec.pre_tokenizer = "gpt-2";
+  spec.storage = texts;
+  return spec;
+}
 
 // The 256 characters of the byte alphabet, by byte.
 inline std::vector<TinyToken> ByteAlphabetTokens() {
@@ -88,36 +59,45 @@ inline std::vector<TinyToken> ByteAlphabetTokens() {
 
 // Bytes 0 to 255, then 256 "he", 257 "ll", 258 "hell", 259 "hello", 260 " hello" (with the space as
 // the alphabet writes it), 261 <|im_start|>, 262 <|im_end|>, 263 <tool> (user-defined).
-inline TinyVocabulary TinyBpe(std::string_view pre = "gpt-2") {
+inline TokenizerSpec TinyBpe(std::string_view pre_tokenizer = "gpt-2") {
   std::vector<TinyToken> tokens = ByteAlphabetTokens();
   for (const char* text : {"he", "ll", "hell", "hello", "\xC4\xA0hello"}) tokens.push_back({text});
-  tokens.push_back({"<|im_start|>", 3});
-  tokens.push_back({"<|im_end|>", 3});
-  tokens.push_back({"<tool>", 4});
-  TinyVocabulary file("gpt2");
-  file.Text("tokenizer.ggml.pre", pre).Tokens(tokens, /*scores=*/false);
-  file.Texts("tokenizer.ggml.merges", {"h e", "l l", "he ll", "hell o", "\xC4\xA0 hello"});
-  file.Id("bos", 261).Id("eos", 262);
-  return file;
+  tokens.push_back({"<|im_start|>", TokenType::kControl});
+  tokens.push_back({"<|im_end|>", TokenType::kControl});
+  tokens.push_back({"<tool>", TokenType::kUserDefined});
+  TokenizerSpec spec = TinySpec(TokenizerKind::kByteLevelBpe, std::move(tokens),
+                                {"h e", "l l", "he ll", "hell o", "\xC4\xA0 hello"});
+  spec.pre_tokenizer = pre_tokenizer;
+  spec.bos = 261;
+  spec.eos = 262;
+  spec.ends = {262};
+  return spec;
 }
 
 // 0 <unk>, 1 <s>, 2 </s>, 3 to 258 the bytes, then 259 the space sign, 260 "h", 261 "e", 262 "he",
 // 263 sign + "he", 264 <tool> (user-defined).
-inline TinyVocabulary TinySpm() {
-  std::vector<TinyToken> tokens = {{"<unk>", 2}, {"<s>", 3}, {"</s>", 3}};
+inline TokenizerSpec TinySpm() {
+  std::vector<TinyToken> tokens = {
+      {"<unk>", TokenType::kUnknown}, {"<s>", TokenType::kControl}, {"</s>", TokenType::kControl}};
   for (int byte = 0; byte < 256; ++byte) {
     constexpr std::string_view kDigits = "0123456789ABCDEF";
     tokens.push_back({std::string("<0x") + kDigits[static_cast<size_t>(byte / 16)] +
                           kDigits[static_cast<size_t>(byte % 16)] + ">",
-                      6});
+                      TokenType::kByte});
   }
-  const std::vector<TinyToken> words = {
-      {"\xE2\x96\x81", 1, -4},   {"h", 1, -5}, {"e", 1, -6}, {"he", 1, -1},
-      {"\xE2\x96\x81he", 1, -2}, {"<tool>", 4}};
+  const std::vector<TinyToken> words = {{"\xE2\x96\x81", TokenType::kNormal, -4},
+                                        {"h", TokenType::kNormal, -5},
+                                        {"e", TokenType::kNormal, -6},
+                                        {"he", TokenType::kNormal, -1},
+                                        {"\xE2\x96\x81he", TokenType::kNormal, -2},
+                                        {"<tool>", TokenType::kUserDefined}};
   tokens.insert(tokens.end(), words.begin(), words.end());
-  TinyVocabulary file("llama");
-  file.Tokens(tokens, /*scores=*/true).Id("bos", 1).Id("eos", 2).Id("unknown", 0);
-  return file;
+  TokenizerSpec spec = TinySpec(TokenizerKind::kSentencePiece, std::move(tokens));
+  spec.bos = 1;
+  spec.eos = 2;
+  spec.unknown = 0;
+  spec.ends = {2};
+  return spec;
 }
 
 }  // namespace quantspec

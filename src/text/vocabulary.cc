@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "base/check.h"
 #include "base/hash.h"
 #include "quantspec/error.h"
 #include "text/byte_alphabet.h"
@@ -59,11 +60,6 @@ bool LooksLikeControl(std::string_view name) {
              std::end(kControlNames);
 }
 
-[[noreturn]] void Corrupt(const Gguf& file, const std::string& what) {
-  throw Error(ErrorKind::kCorrupt,
-              file.name() + ": " + what + "; the file is damaged or was converted wrongly");
-}
-
 }  // namespace
 
 TokenMatcher::TokenMatcher(const Vocabulary& vocabulary, std::vector<Token> tokens)
@@ -112,26 +108,15 @@ TokenMatcher::Match TokenMatcher::LongestAt(std::string_view text) const {
   return best;
 }
 
-Vocabulary::Vocabulary(const Gguf& file, Spelling spelling) {
-  const GgufArray* tokens = file.Array("tokenizer.ggml.tokens");
-  if (tokens == nullptr || tokens->strings.empty()) {
-    Corrupt(file, "metadata tokenizer.ggml.tokens: found none, expected the list of tokens");
-  }
-  size_t bytes = 0;
-  for (const std::string_view text : tokens->strings) bytes += text.size();
-  constexpr size_t kMost = size_t{1} << 30;
-  if (tokens->strings.size() > kMost || bytes > kMost) {
-    Corrupt(file, "metadata tokenizer.ggml.tokens: found " +
-                      std::to_string(tokens->strings.size()) + " tokens of " +
-                      std::to_string(bytes) + " bytes, expected less than 2^30 of both");
-  }
-  bytes_.reserve(bytes);
-  ReadTypes(file, *tokens);
-  bos_ = ReadId(file, "bos");
-  eos_ = ReadId(file, "eos");
-  unknown_ = ReadId(file, "unknown");
-  StoreTexts(*tokens, spelling);
-  MarkEnds(file);
+Vocabulary::Vocabulary(const TokenizerSpec& spec) {
+  QS_CHECK(!spec.pieces.empty());
+  SetTypes(spec);
+  for (const Token id : {spec.bos, spec.eos, spec.unknown}) QS_CHECK(id >= -1 && id < size());
+  bos_ = spec.bos;
+  eos_ = spec.eos;
+  unknown_ = spec.unknown;
+  StoreTexts(spec);
+  MarkEnds(spec);
   FillTable();
 }
 
@@ -141,62 +126,41 @@ void Vocabulary::Check(Token token) const {
               "token " + std::to_string(token) + ": expected 0 to " + std::to_string(size() - 1));
 }
 
-void Vocabulary::ReadTypes(const Gguf& file, const GgufArray& tokens) {
-  const size_t count = tokens.strings.size();
-  types_.assign(count, TokenType::kNormal);
-  const GgufArray* types = file.Array("tokenizer.ggml.token_type");
-  if (types != nullptr && types->integers.size() != count) {
-    Corrupt(file, "metadata tokenizer.ggml.token_type: found " +
-                      std::to_string(types->integers.size()) + " whole numbers, expected " +
-                      std::to_string(count) + ", one for each token");
-  }
+void Vocabulary::SetTypes(const TokenizerSpec& spec) {
+  const size_t count = spec.pieces.size();
+  QS_CHECK(spec.types.empty() || spec.types.size() == count);
+  types_ = spec.types;
+  types_.resize(count, TokenType::kNormal);
   for (size_t i = 0; i < count; ++i) {
-    if (types != nullptr) {
-      const int64_t type = types->integers[i];
-      if (type < 0 || type > static_cast<int64_t>(TokenType::kByte)) {
-        Corrupt(file, "metadata tokenizer.ggml.token_type: found " + std::to_string(type) +
-                          " for token " + std::to_string(i) + ", expected 0 to 6");
-      }
-      types_[i] = static_cast<TokenType>(type);
-    }
-    if ((types == nullptr || types_[i] == TokenType::kUserDefined) &&
-        LooksLikeControl(tokens.strings[i])) {
+    if ((spec.types.empty() || types_[i] == TokenType::kUserDefined) &&
+        LooksLikeControl(spec.pieces[i])) {
       types_[i] = TokenType::kControl;
     }
   }
 }
 
-Token Vocabulary::ReadId(const Gguf& file, const char* name) const {
-  const std::string key = "tokenizer.ggml." + std::string(name) + "_token_id";
-  const auto id = file.Integer(key);
-  // Converters write -1, in 32 bits of either kind, for "none".
-  if (!id || *id == -1 || *id == std::numeric_limits<uint32_t>::max()) return -1;
-  if (*id < 0 || *id >= size()) {
-    Corrupt(file, "metadata " + key + ": found " + std::to_string(*id) + ", expected 0 to " +
-                      std::to_string(size() - 1));
-  }
-  return static_cast<Token>(*id);
-}
-
-void Vocabulary::StoreTexts(const GgufArray& tokens, Spelling spelling) {
-  begins_.reserve(tokens.strings.size() + 1);
-  is_misspelt_.assign(tokens.strings.size(), false);
-  for (size_t i = 0; i < tokens.strings.size(); ++i) {
+void Vocabulary::StoreTexts(const TokenizerSpec& spec) {
+  size_t bytes = 0;
+  for (const std::string_view piece : spec.pieces) bytes += piece.size();
+  QS_CHECK(bytes <= std::numeric_limits<uint32_t>::max());
+  bytes_.reserve(bytes);
+  begins_.reserve(spec.pieces.size() + 1);
+  is_misspelt_.assign(spec.pieces.size(), false);
+  for (size_t i = 0; i < spec.pieces.size(); ++i) {
     begins_.push_back(static_cast<uint32_t>(bytes_.size()));
-    const bool spelt = spelling == Spelling::kByteAlphabet &&
+    const bool spelt = spec.kind == TokenizerKind::kByteLevelBpe &&
                        (types_[i] == TokenType::kNormal || types_[i] == TokenType::kUndefined);
-    if (spelt && AppendAlphabetBytes(tokens.strings[i], &bytes_)) continue;
+    if (spelt && AppendAlphabetBytes(spec.pieces[i], &bytes_)) continue;
     is_misspelt_[i] = spelt;
-    bytes_ += tokens.strings[i];
+    bytes_ += spec.pieces[i];
   }
   begins_.push_back(static_cast<uint32_t>(bytes_.size()));
 }
 
-void Vocabulary::MarkEnds(const Gguf& file) {
+void Vocabulary::MarkEnds(const TokenizerSpec& spec) {
   is_end_.assign(types_.size(), false);
-  for (const char* name : {"eos", "eot", "eom"}) {
-    const Token token = ReadId(file, name);
-    if (token < 0) continue;
+  for (const Token token : spec.ends) {
+    QS_CHECK(token >= 0 && token < size());
     is_end_[Index(token)] = true;
     if (type(token) == TokenType::kUserDefined) types_[Index(token)] = TokenType::kControl;
   }

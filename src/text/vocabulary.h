@@ -1,4 +1,4 @@
-// The token list of a GGUF file: texts, types, the tokens with a role, and the search for tokens
+// The token list of a model: texts, types, the tokens with a role, and the search for tokens
 // by their text. Compact: one arena of bytes and one flat hash table.
 #pragma once
 
@@ -8,27 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "io/gguf.h"
 #include "quantspec/types.h"
+#include "text/tokenizer_spec.h"
 
 namespace quantspec {
-
-// As `tokenizer.ggml.token_type` numbers them. [gguf]
-enum class TokenType : uint8_t {
-  kUndefined,
-  kNormal,
-  kUnknown,
-  kControl,
-  kUserDefined,
-  kUnused,
-  kByte,
-};
-
-// How the file spells normal tokens.
-enum class Spelling {
-  kByteAlphabet,  // every byte as a printable character; kept here as the bytes themselves
-  kPlain,
-};
 
 class Vocabulary;
 
@@ -56,8 +39,8 @@ class TokenMatcher {
 
 class Vocabulary {
  public:
-  // Throws Error{kCorrupt} for arrays of unequal length, ids out of range and the like.
-  Vocabulary(const Gguf& file, Spelling spelling);
+  // Pieces of byte-level BPE are kept as the bytes that they spell.
+  explicit Vocabulary(const TokenizerSpec& spec);
   Vocabulary(const Vocabulary&) = delete;
   Vocabulary& operator=(const Vocabulary&) = delete;
 
@@ -87,10 +70,9 @@ class Vocabulary {
 
  private:
   static size_t Index(Token token) { return static_cast<size_t>(token); }
-  Token ReadId(const Gguf& file, const char* name) const;
-  void ReadTypes(const Gguf& file, const GgufArray& tokens);
-  void MarkEnds(const Gguf& file);
-  void StoreTexts(const GgufArray& tokens, Spelling spelling);
+  void SetTypes(const TokenizerSpec& spec);
+  void MarkEnds(const TokenizerSpec& spec);
+  void StoreTexts(const TokenizerSpec& spec);
   void FillTable();
   size_t Slot(std::string_view text) const;
 

@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "base/check.h"
+#include "formats/gguf_tokenizer.h"
 #include "quant/ggml_blocks.h"
 #include "quantspec/error.h"
-#include "text/gguf_tokenizer.h"
 #include "text/tiny_vocabulary.h"
+#include "text/tokenizer.h"
 #include "text/utf8.h"
 
 namespace quantspec {
@@ -59,10 +60,13 @@ void TryText(const Tokenizer& tokenizer, std::string_view text, bool is_lossless
 void TryFile(std::string_view bytes) {
   try {
     const Gguf file = Gguf::Parse(std::as_bytes(std::span(bytes)), "fuzz", GgmlTypeSize);
-    const std::unique_ptr<Tokenizer> tokenizer = MakeTokenizer(file);
+    std::vector<std::string> warnings;
+    const TokenizerSpec spec = ReadGgufTokenizer(file, nullptr, &warnings);
+    const std::unique_ptr<Tokenizer> tokenizer = MakeTokenizer(spec);
     TryText(*tokenizer, kText, /*is_lossless=*/false);
-    const std::unique_ptr<ChatFormat> chat = MakeChatFormat(file, *tokenizer);
-    if (chat == nullptr) return;
+    const auto chat_template = file.String("tokenizer.chat_template");
+    if (!chat_template) return;
+    const std::unique_ptr<ChatFormat> chat = MakeChatFormat(*chat_template, spec, *tokenizer);
     using Role = ChatMessage::Role;
     CheckTokens(*tokenizer, chat->Format(std::vector<ChatMessage>{{Role::kSystem, "Be brief."},
                                                                   {Role::kUser, "Hi"},
@@ -71,10 +75,6 @@ void TryFile(std::string_view bytes) {
     CheckTokens(*tokenizer, chat->Continue({Role::kUser, "And?"}, /*ended=*/false));
   } catch (const Error&) {
   }
-}
-
-std::unique_ptr<Tokenizer> Make(const std::string& bytes) {
-  return MakeTokenizer(Gguf::Parse(std::as_bytes(std::span(bytes)), "tiny", GgmlTypeSize));
 }
 
 }  // namespace
@@ -87,12 +87,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     TryFile(input);
     return 0;
   }
-  static const std::unique_ptr<Tokenizer> gpt2 = Make(TinyBpe("gpt-2").Finish());
-  static const std::unique_ptr<Tokenizer> smollm = Make(TinyBpe("smollm").Finish());
-  static const std::unique_ptr<Tokenizer> llama3 = Make(TinyBpe("llama-bpe").Finish());
-  static const std::unique_ptr<Tokenizer> qwen2 = Make(TinyBpe("qwen2").Finish());
-  static const std::unique_ptr<Tokenizer> deepseek = Make(TinyBpe("deepseek-llm").Finish());
-  static const std::unique_ptr<Tokenizer> spm = Make(TinySpm().Finish());
+  static const std::unique_ptr<Tokenizer> gpt2 = MakeTokenizer(TinyBpe("gpt-2"));
+  static const std::unique_ptr<Tokenizer> smollm = MakeTokenizer(TinyBpe("smollm"));
+  static const std::unique_ptr<Tokenizer> llama3 = MakeTokenizer(TinyBpe("llama-bpe"));
+  static const std::unique_ptr<Tokenizer> qwen2 = MakeTokenizer(TinyBpe("qwen2"));
+  static const std::unique_ptr<Tokenizer> deepseek = MakeTokenizer(TinyBpe("deepseek-llm"));
+  static const std::unique_ptr<Tokenizer> spm = MakeTokenizer(TinySpm());
   for (const Tokenizer* tokenizer : {gpt2.get(), smollm.get(), llama3.get(), deepseek.get()}) {
     TryText(*tokenizer, input, /*is_lossless=*/true);
   }
