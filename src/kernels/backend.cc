@@ -31,39 +31,43 @@ void CheckSegment(const DenseSegment& segment) {
 
 // `lower` may be null where only the upper plane is read.
 void CheckSegment(const SealedSegment& segment, Planes planes) {
-  QS_CHECK(segment.groups >= 0 && segment.groups <= segment.capacity);
+  QS_CHECK(segment.capacity >= 0);
   QS_CHECK(IsAligned(segment.upper) && IsAligned(segment.lower) && IsAligned(segment.scales));
   if (segment.capacity == 0) return;
   QS_CHECK(segment.upper != nullptr && segment.scales != nullptr);
   QS_CHECK(planes == Planes::kUpper || segment.lower != nullptr);
 }
 
-void CheckChosen(const KvView& kv) {
-  if (kv.chosen == nullptr) return;
-  QS_CHECK(kv.chosen_groups >= 0);
-  const int32_t* group = kv.chosen;
-  for (int head = 0; head < kv.geometry.kv_heads; ++head) {
-    for (int64_t i = 0; i < kv.chosen_groups; ++i, ++group) {
-      QS_CHECK(*group >= 0 && *group < kv.sealed.groups && (i == 0 || group[-1] < *group));
-    }
+// The slots themselves are device memory, which is not looked at here.
+void CheckRuns(const KvView& kv) {
+  QS_CHECK(kv.run_count >= 0 && kv.run_count <= kMaxRuns);
+  for (int i = 0; i < kv.run_count; ++i) {
+    const GroupRun& run = kv.runs[i];
+    QS_CHECK(run.count >= 0 && run.count <= kv.sealed.capacity);
+    if (run.count == 0) continue;
+    QS_CHECK(run.slots != nullptr);
+    CheckSegment(kv.sealed, run.planes);
   }
 }
 
-// Own keys and values come together, and the view has a row for each.
-void CheckOwnRows(const AttendArgs& args) {
-  if (args.k.rows == 0 && args.v.rows == 0) return;
-  const int64_t columns = int64_t{args.kv.geometry.kv_heads} * args.kv.geometry.head_dim;
-  CheckView(args.k, args.q.rows, columns);
-  CheckView(args.v, args.q.rows, columns);
-  int64_t found = 0;
-  for (int i = 0; i < args.kv.dense_count; ++i) {
-    const RowRange own = OwnRows(args, args.kv.dense[i]);
-    found += own.last - own.first;
+void CheckSequence(const AttendRows& rows, AttendMath math) {
+  const KvView& kv = rows.kv;
+  QS_CHECK(rows.rows > 0 && (math != AttendMath::kCodes || rows.rows <= kStepRows));
+  CheckRuns(kv);
+  QS_CHECK(rows.masses == nullptr || kv.run_count == 0 || !kv.runs[0].by_head);
+  // The first query, which sees least, must see something: a softmax over nothing has no value.
+  QS_CHECK(rows.first_position >= kv.Groups() * kKvGroup);
+  bool sees = kv.Groups() > 0;
+  QS_CHECK(kv.dense_count >= 0 && kv.dense_count <= kMaxDenseSegments);
+  for (int i = 0; i < kv.dense_count; ++i) {
+    const DenseSegment& segment = kv.dense[i];
+    CheckSegment(segment);
+    sees |= segment.rows > 0 && segment.first_position <= rows.first_position;
   }
-  QS_CHECK(found == args.q.rows);
+  QS_CHECK(sees);
 }
 
-void CheckRotation(const Rotation& rotation, int head_dim) {
+void CheckRotation(const Rotation& rotation, int64_t head_dim) {
   QS_CHECK(rotation.rotated >= 0 && rotation.rotated <= head_dim && rotation.rotated % 2 == 0);
   QS_CHECK(rotation.rotated == 0 || rotation.table != nullptr);
 }
@@ -117,7 +121,7 @@ void Backend::PackDense(ConstRows rows, int64_t first_output, const PackedWeight
   DoPackDense(rows, first_output, weight);
 }
 
-void Backend::MatMul(ConstRows x, std::span<const Product> products, Inputs inputs) {
+void Backend::MatMul(ConstRows x, std::span<const Product> products, Activations activations) {
   CheckView(x, x.rows, x.columns);
   for (const Product& product : products) {
     QS_CHECK(product.weight != nullptr);
@@ -133,7 +137,7 @@ void Backend::MatMul(ConstRows x, std::span<const Product> products, Inputs inpu
       QS_CHECK(product.weight->lower != nullptr);
     }
   }
-  if (x.rows > 0 && !products.empty()) DoMatMul(x, products, inputs);
+  if (x.rows > 0 && !products.empty()) DoMatMul(x, products, activations);
 }
 
 void Backend::StoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
@@ -158,38 +162,50 @@ void Backend::CopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from
 }
 
 void Backend::SealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
-                     const SealedSegment& to, int64_t first_group, int64_t groups) {
+                     const SealedSegment& to, int64_t slot) {
   CheckGeometry(geometry);
   CheckSegment(from);
   CheckSegment(to, Planes::kBoth);
-  CheckInside(first_group, groups, to.capacity);
-  CheckInside(from_row, groups * kKvGroup, from.capacity);
-  if (groups > 0) DoSealKv(geometry, from, from_row, to, first_group, groups);
+  CheckInside(from_row, kKvGroup, from.capacity);
+  CheckInside(slot, 1, to.capacity);
+  QS_CHECK(from_row % kDenseRows == 0);
+  DoSealKv(geometry, from, from_row, to, slot);
+}
+
+void Backend::UnsealKv(KvGeometry geometry, const SealedSegment& from, int64_t slot,
+                       const DenseSegment& to, int64_t to_row) {
+  CheckGeometry(geometry);
+  CheckSegment(from, Planes::kBoth);
+  CheckSegment(to);
+  CheckInside(slot, 1, from.capacity);
+  CheckInside(to_row, kKvGroup, to.capacity);
+  QS_CHECK(to_row % kDenseRows == 0);
+  DoUnsealKv(geometry, from, slot, to, to_row);
+}
+
+void Backend::ChooseGroups(ConstRows masses, std::span<const int32_t> slots, int64_t count,
+                           int32_t* chosen) {
+  const auto groups = static_cast<int64_t>(slots.size());
+  QS_CHECK(masses.rows > 0 && masses.columns >= 0 && masses.columns <= groups);
+  if (masses.columns > 0) CheckView(masses, masses.rows, masses.columns);
+  QS_CHECK(count >= 0 && count <= groups);
+  if (count == 0) return;
+  QS_CHECK(slots.data() != nullptr && chosen != nullptr);
+  DoChooseGroups(masses, slots, count, chosen);
 }
 
 void Backend::Attend(const AttendArgs& args) {
-  const KvGeometry geometry = args.kv.geometry;
-  CheckGeometry(geometry);
-  QS_CHECK(args.q_heads > 0 && args.q_heads % geometry.kv_heads == 0);
-  CheckView(args.q, args.q.rows, int64_t{args.q_heads} * geometry.head_dim);
+  CheckGeometry(args.geometry);
+  QS_CHECK(args.q_heads > 0 && args.q_heads % args.geometry.kv_heads == 0);
+  CheckView(args.q, args.q.rows, int64_t{args.q_heads} * args.geometry.head_dim);
   CheckView(args.out, args.q.rows, args.q.columns);
-  QS_CHECK(args.kv.dense_count >= 0 && args.kv.dense_count <= kMaxDenseSegments);
-  QS_CHECK(args.first_position >= 0);
-  CheckSegment(args.kv.sealed, args.kv.planes);
-  CheckChosen(args.kv);
-  QS_CHECK(args.kv.group_weights == nullptr ||
-           (args.kv.chosen == nullptr && args.q.rows <= kStepTokens));
-  // The first query, which sees least, must see something: a softmax over nothing has no value.
-  QS_CHECK(args.first_position >= args.kv.sealed.groups * kKvGroup);
-  bool sees = args.kv.ReadGroups() > 0;
-  for (int i = 0; i < args.kv.dense_count; ++i) {
-    const DenseSegment& segment = args.kv.dense[i];
-    CheckSegment(segment);
-    sees |= segment.rows > 0 && segment.first_position <= args.first_position;
+  int64_t covered = 0;
+  for (const AttendRows& rows : args.sequences) {
+    QS_CHECK(rows.first_row == covered);
+    CheckSequence(rows, args.math);
+    covered += rows.rows;
   }
-  QS_CHECK(sees || args.q.rows == 0);
-  CheckOwnRows(args);
-  CheckRotation(args.rotation, geometry.head_dim);
+  QS_CHECK(covered == args.q.rows);
   if (args.q.rows > 0) DoAttend(args);
 }
 
@@ -201,21 +217,20 @@ void Backend::LoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t r
   DoLoadKv(geometry, segment, row, k, v);
 }
 
-void Backend::LoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t group,
+void Backend::LoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t slot,
                         const GroupCodes& out) const {
   CheckGeometry(geometry);
   CheckSegment(segment, Planes::kBoth);
   QS_CHECK(head >= 0 && head < geometry.kv_heads);
-  CheckInside(group, 1, segment.capacity);
-  DoLoadGroup(geometry, segment, head, group, out);
+  CheckInside(slot, 1, segment.capacity);
+  DoLoadGroup(geometry, segment, head, slot, out);
 }
 
-void Backend::Embed(const EmbeddingTable& table, std::span<const int32_t> tokens, Rows out) {
-  const GgmlTypeInfo* info = FindGgmlType(static_cast<uint32_t>(table.type));
-  QS_CHECK(info != nullptr && table.hidden > 0 && table.hidden % info->block_values == 0);
-  CheckView(out, static_cast<int64_t>(tokens.size()), table.hidden);
-  for (int32_t token : tokens) QS_CHECK(token >= 0 && token < table.vocab);
-  if (!tokens.empty()) DoEmbed(table, tokens, out);
+void Backend::Rotate(Rows x, int heads, const Rotation& rotation, int64_t first_position) {
+  CheckView(x, x.rows, x.columns);
+  QS_CHECK(heads > 0 && x.columns % heads == 0 && first_position >= 0);
+  CheckRotation(rotation, x.columns / heads);
+  if (x.rows > 0 && rotation.rotated > 0) DoRotate(x, heads, rotation, first_position);
 }
 
 void Backend::RmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) {

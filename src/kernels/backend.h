@@ -1,9 +1,9 @@
-// The operations a transformer needs, and nothing else: read this first. Three implementations:
-// reference (scalar, the specification), cpu (SIMD and threads), cuda (to come).
+// The operations a transformer needs, and nothing else: read this first. Implementations: reference
+// (scalar, the specification) and cpu (SIMD and threads).
 //
 // Shapes are checked here, once, in the public non-virtual functions; the private virtual Do...
 // functions below them assume. Every operation is batch-invariant: the result of a row does not
-// depend on how many rows ride along nor on the number of threads.
+// depend on how many rows ride along, whose they are, nor on the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -12,11 +12,11 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "base/view.h"
-#include "quant/ggml_blocks.h"
 #include "quant/hq8.h"
 
 namespace quantspec {
@@ -54,13 +54,12 @@ struct PackedWeight {
 // Rows packed together: calls of Pack start at multiples of it.
 inline constexpr int64_t kPackRows = 16;
 
-// How quantised weights see their inputs: as int8 codes in groups of 32; or as two planes of them,
-// the second for what the first leaves, about 15 bits. Costs as much as twice the rows, which is
-// little where few rows wait for memory. kHalf is for prompts: where the hardware multiplies tiles
-// of bf16, inputs and weights are rounded to that, which is faster for many rows; elsewhere it is
-// kOnePlane. kF32 weights see floats, kBf16 ones floats or, where the hardware is faster so, bf16,
-// whatever their inputs are said to be.
-enum class Inputs : uint8_t { kOnePlane, kTwoPlanes, kHalf };
+// How a MatMul reads its activations. Quantised weights see them as kInt8, codes of 8 bits in
+// groups of 32, or as kInt16, two such codes a value, about 15 bits, which costs as much as twice
+// the rows. kBf16 is for prompts: where the hardware multiplies tiles of bf16, activations and
+// weights are rounded to that, which is faster for many rows; elsewhere it is kInt8. kF32 weights
+// see floats, kBf16 ones floats or, where the hardware is faster so, bf16, whatever is asked for.
+enum class Activations : uint8_t { kInt8, kInt16, kBf16 };
 
 // One product of a MatMul: y = x * weight^T (+ bias) or y += ... for residual sums.
 enum class Accumulate : uint8_t { kNo, kYes };
@@ -101,111 +100,141 @@ struct DenseSegment {
 };
 inline constexpr int64_t kDenseRows = 16;
 
-// Sealed groups of kKvGroup tokens in HQ8, of all heads of one layer, in a backend's own order.
-// Each plane is [kv_head][group][bytes of a group] without padding, so a head's live groups are one
-// stretch and a group's bytes are SizeOf(geometry, 1) / kv_heads. Group 0 starts at position 0.
+// The slots of one layer's share of the group pool: each holds kKvGroup tokens in HQ8, of all
+// heads, in a backend's own order. Each plane is [kv_head][slot][bytes of a group] without padding,
+// so neighbouring slots of a head are one stretch; a group's bytes are SizeOf(geometry, 1) /
+// kv_heads.
 struct SealedSegment {
   std::byte* upper = nullptr;  // K and V codes, upper plane
   std::byte* lower = nullptr;
   std::byte* scales = nullptr;  // scales and zeros of keys (per channel) and values (per token)
-  int64_t capacity = 0;         // groups
-  int64_t groups = 0;           // live
+  int64_t capacity = 0;         // slots
 };
 struct SealedBytes {
-  size_t upper = 0;  // of one layer: all heads, `capacity` groups; multiples of 64
+  size_t upper = 0;  // of one layer: all heads, `capacity` slots; multiples of 64
   size_t lower = 0;
   size_t scales = 0;
 };
 
-// What a reader attends over: one softmax over the sealed groups and the dense segments, in this
-// order. A query at position p sees sealed groups whole and dense rows at positions <= p.
-inline constexpr int kMaxDenseSegments = 2;
-inline constexpr int64_t kStepTokens = 17;  // most rows of a sequence's step; more is a prefill
-struct KvView {
-  KvGeometry geometry;
+// Sealed groups that a reader reads, in the order of their tokens.
+struct GroupRun {
+  const int32_t* slots = nullptr;  // [count], or [kv_heads][count] with `by_head`; device memory
+  int64_t count = 0;
+  bool by_head = false;  // every KV head reads slots of its own
   Planes planes = Planes::kBoth;
+};
+
+// What a sequence's rows attend over: one softmax over the runs, then the dense segments, in this
+// order. A query at position p sees the groups of runs whole and dense rows at positions <= p.
+inline constexpr int kMaxRuns = 2;
+inline constexpr int kMaxDenseSegments = 2;
+struct KvView {
   SealedSegment sealed;
-  // The sealed groups to read, of each KV head as many, ascending; null: all.
-  const int32_t* chosen = nullptr;  // [kv_heads][chosen_groups]
-  int64_t chosen_groups = 0;
-  int64_t ReadGroups() const { return chosen == nullptr ? sealed.groups : chosen_groups; }
-  // If not null, a step of at most kStepTokens rows that reads all groups leaves here what each
-  // weighs: log2 of the share of the softmax that it takes of the row that gives it most, within
-  // 0.1 (but for what rounding codes and queries does to scores).
-  float* group_weights = nullptr;  // [kv_heads][sealed.groups]
+  GroupRun runs[kMaxRuns];
+  int run_count = 0;
   DenseSegment dense[kMaxDenseSegments];
   int dense_count = 0;
+
+  int64_t Groups() const {
+    int64_t groups = 0;
+    for (int i = 0; i < run_count; ++i) groups += runs[i].count;
+    return groups;
+  }
 };
 
-// What attention over dense 16-bit segments may multiply: floats, or numbers rounded to 16 bits
-// (8 significant bits or more), as GPUs do, where the hardware is faster so. Sums are float.
-enum class AttendProducts : uint8_t { kFloat, kHalf };
-
-enum class RopeLayout : uint8_t {
-  kPairs,   // (0,1), (2,3), ...: GGUF's llama family
-  kHalves,  // (i, i + n/2): GGUF's qwen family
+// The arithmetic of an Attend; a row's result depends on it, never on the rows beside it.
+enum class AttendMath : uint8_t {
+  kCodes,  // decoding: integer products with the codes of sealed groups, floats with dense rows
+  kBf16,   // prompts: groups are unpacked; products in bf16 where the hardware is faster so, as on
+           // GPUs, else in floats. Sums are float.
+  kFloat,  // as kBf16, always in floats
 };
 
-// RoPE: turns the first `rotated` channels of every head by angles that grow with the position.
-struct Rotation {
-  int rotated = 0;  // even, at most head_dim; 0: nothing is turned
-  RopeLayout layout = RopeLayout::kPairs;
-  // Cosine and sine of position p, pair i: at [p * rotated + 2 i] and [.. + 1]; a table made by the
-  // model for all positions of the context, so that a row's angle has one value everywhere.
-  const float* table = nullptr;
+// Rows [first_row, first_row + rows) of a call are one sequence's, at consecutive positions.
+inline constexpr int64_t kStepRows = 17;  // most rows of a sequence in a call of kCodes
+struct AttendRows {
+  int64_t first_row = 0;
+  int64_t rows = 0;
+  int64_t first_position = 0;  // of first_row; above every sealed token
+  KvView kv;                   // holds the keys and values of these rows, too
+  // If not null, out: log2 of the share of the softmax that each group of the first run, which must
+  // not be by head, takes; within 0.1 but for rounded scores. kCodes: of the row (and query head)
+  // that gives it most; else of the last row. Device memory.
+  float* masses = nullptr;  // [kv_heads][runs[0].count]
 };
 
 struct AttendArgs {
-  ConstRows q;  // [tokens, q_heads * head_dim], unscaled
-  // The tokens' own keys and values [tokens, kv_heads * head_dim], which are written to the dense
-  // rows of their positions before anything is read; f16 saturates. Empty: they are there already.
-  ConstRows k, v;
-  Rotation rotation;           // of q and, before they are written, k
-  KvView kv;                   // with rows for these tokens
-  int64_t first_position = 0;  // of q's row 0; row i is at first_position + i
-  int q_heads = 0;     // a multiple of kv_heads; head h reads KV head h / (q_heads/kv_heads)
+  KvGeometry geometry;
+  int q_heads = 0;     // a multiple of kv_heads; head h reads KV head h / (q_heads / kv_heads)
   float scale = 1.0f;  // usually 1 / sqrt(head_dim)
-  Rows out;            // [tokens, q_heads * head_dim]
-  AttendProducts products = AttendProducts::kFloat;
+  AttendMath math = AttendMath::kCodes;
+  ConstRows q;                            // [rows, q_heads * head_dim], unscaled
+  Rows out;                               // [rows, q_heads * head_dim]
+  std::span<const AttendRows> sequences;  // cover all rows, in order
 };
 
-// Rows [first, last) of a segment that belong to the tokens of a call: row `first` is token
-// segment.first_position + first - args.first_position of them.
-struct RowRange {
-  int64_t first;
-  int64_t last;
-};
-inline RowRange OwnRows(const AttendArgs& args, const DenseSegment& segment) {
-  const int64_t first = args.first_position - segment.first_position;
-  return {std::clamp(first, int64_t{0}, segment.rows),
-          std::clamp(first + args.q.rows, int64_t{0}, segment.rows)};
-}
+// ------------------------------------------------------------------------------------- RoPE
 
-// ------------------------------------------------------------------------------- small ones
-
-// The embedding matrix as it stands in the file.
-struct EmbeddingTable {
-  GgmlType type = GgmlType::kF32;
-  const std::byte* data = nullptr;  // [vocab, hidden] in blocks
-  int64_t vocab = 0;
-  int64_t hidden = 0;
+enum class RopeLayout : uint8_t {
+  kPairs,   // channels (0, 1), (2, 3), ...
+  kHalves,  // channels (i, i + rotated / 2)
 };
+
+// Rotates the first `rotated` channels of every head by angles that grow with the position.
+struct Rotation {
+  int rotated = 0;  // even, at most head_dim; 0: nothing is rotated
+  RopeLayout layout = RopeLayout::kPairs;
+  // Cosine and sine of position p, pair i: at [p * rotated + 2 i] and [.. + 1]; device memory, made
+  // by the model for all positions of the context, so that an angle has one value everywhere.
+  const float* table = nullptr;
+};
+
+// ----------------------------------------------------------------------------------- limits
 
 // The largest shapes a backend will be called with; decides its scratch memory.
 struct ScratchLimits {
-  int64_t rows = 0;       // of a MatMul or an Attend
+  int64_t rows = 0;       // of a MatMul, or of an Attend of prompts
   int64_t inputs = 0;     // of any weight
-  int64_t positions = 0;  // of a KvView
+  int64_t step_rows = 0;  // of an Attend of kCodes, or a MatMul of kInt16; at most `rows`
+  int64_t sequences = 0;  // of an Attend
+  int64_t positions = 0;  // of an Attend: tokens of all its views together
   KvGeometry geometry;
   int q_heads = 0;
-  int64_t fine_rows = 0;  // of a MatMul of two planes of activations
+};
+
+// Memory of a backend's device: zeroed, aligned to 64 bytes. Only operations of the backend touch
+// its bytes. Outlives the backend object.
+class DeviceMemory {
+ public:
+  using Free = void (*)(std::byte* data, size_t bytes);
+  DeviceMemory() = default;
+  DeviceMemory(std::byte* data, size_t bytes, Free free)
+      : data_(data), bytes_(bytes), free_(free) {}
+  ~DeviceMemory() {
+    if (data_ != nullptr) free_(data_, bytes_);
+  }
+  DeviceMemory(DeviceMemory&& other) noexcept { *this = std::move(other); }
+  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(free_, other.free_);
+    return *this;
+  }
+  std::byte* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+  Free free_ = nullptr;
 };
 
 // ---------------------------------------------------------------------------------- backend
 
-// Holds scratch memory, so one object serves one caller at a time; packed weights and segments are
-// plain bytes and may be shared by all objects of one kind. All operations but the constructor and
-// Reserve are free of allocations. Threads come from the pool given at construction.
+// Holds scratch memory, so one object serves one caller at a time; memory, packed weights and
+// segments may be shared by all objects of one kind. Every view and pointer of an operation is
+// device memory unless it says host. All operations but Allocate and Reserve are free of
+// allocations. Threads come from the pool given at construction.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -216,46 +245,73 @@ class Backend {
   // Takes the scratch memory. Must come before the first operation.
   virtual void Reserve(const ScratchLimits& limits) = 0;
 
+  // ---- memory
+  // Throws Error{kMemory}.
+  virtual DeviceMemory Allocate(size_t bytes) const = 0;
+  virtual void Upload(const void* host, size_t bytes, void* device) const = 0;
+  virtual void Download(const void* device, size_t bytes, void* host) const = 0;
+  // True if the host may read and write device memory.
+  virtual bool MemoryIsHost() const = 0;
+  // Rows as the host can read them, until the next operation: themselves where device memory is the
+  // host's, else a copy in `staging` (host, as large).
+  virtual ConstRows OnHost(ConstRows rows, float* staging) const = 0;
+  // Returns when all operations so far are done.
+  virtual void Synchronize() const = 0;
+
   // ---- weights
   virtual WeightBytes SizeOf(const WeightSpec& spec) const = 0;
-  // Packs logical rows [first_output, first_output + rows) of `weight`; first_output is a multiple
-  // of kPackRows, and so is the number of rows except at the end. Thread-safe for disjoint rows.
+  // Packs logical rows, of the host, to [first_output, first_output + rows) of `weight`;
+  // first_output is a multiple of kPackRows, and so is the number of rows except at the end.
+  // Thread-safe for disjoint rows.
   void PackQuantized(const HqRows& rows, int64_t first_output, const PackedWeight& weight) const;
-  // The same for kF32 and kBf16, from float rows [rows, inputs].
+  // The same for kF32 and kBf16, from float rows [rows, inputs] of the host.
   void PackDense(ConstRows rows, int64_t first_output, const PackedWeight& weight) const;
-  // All products share x [rows, inputs]; kF32 and kBf16 weights are not mixed. Two planes: at most
-  // ScratchLimits::fine_rows rows.
-  void MatMul(ConstRows x, std::span<const Product> products, Inputs inputs = Inputs::kOnePlane);
+  // All products share x [rows, inputs]; kF32 and kBf16 weights are not mixed. kInt16: at most
+  // ScratchLimits::step_rows rows.
+  void MatMul(ConstRows x, std::span<const Product> products,
+              Activations activations = Activations::kInt8);
 
   // ---- cache
   // Bytes of keys (and again of values) of a dense segment; a multiple of 64.
   virtual size_t DenseBytes(KvGeometry geometry, KvType type, int64_t capacity) const = 0;
   virtual SealedBytes SizeOf(KvGeometry geometry, int64_t capacity) const = 0;
   // Writes k, v [tokens, kv_heads * head_dim] to rows [first_row, first_row + tokens). f16
-  // saturates.
+  // saturates, and NaN becomes 65504, in every backend.
   void StoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                int64_t first_row);
   // Copies rows between dense segments of any type.
   void CopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row, int64_t rows,
               const DenseSegment& to, int64_t to_row);
-  // Seals `groups` groups of kKvGroup rows starting at from_row into groups first_group, ...
+  // Seals rows [from_row, from_row + kKvGroup) into a slot; from_row is a multiple of kDenseRows.
   void SealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
-              const SealedSegment& to, int64_t first_group, int64_t groups);
+              const SealedSegment& to, int64_t slot);
+  // Decodes both planes of a slot into rows [to_row, to_row + kKvGroup); to_row is a multiple of
+  // kDenseRows. f16 saturates.
+  void UnsealKv(KvGeometry geometry, const SealedSegment& from, int64_t slot,
+                const DenseSegment& to, int64_t to_row);
+  // The slots of the `count` groups of every head with the largest masses, in the order of `slots`
+  // (the first of equal ones). masses [kv_heads, groups that have one]; groups beyond them, the
+  // newest, count as heaviest. slots [groups], chosen [kv_heads][count].
+  void ChooseGroups(ConstRows masses, std::span<const int32_t> slots, int64_t count,
+                    int32_t* chosen);
   void Attend(const AttendArgs& args);
-  // For digests and tests: one row of a dense segment as float, k and v [kv_heads * head_dim] ...
+  // For digests and tests, to the host: one row of a dense segment as float, k and v
+  // [kv_heads * head_dim].
   void LoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
               float* v) const;
-  // ... and the logical codes of one head and group: k, v codes [kKvGroup, head_dim] a plane, key
-  // scales [head_dim], value scales [kKvGroup, head_dim / ValueGroup].
+  // For tests, to the host: the logical codes of one head and slot. k, v codes [kKvGroup, head_dim]
+  // a plane, key scales [head_dim], value scales [kKvGroup, head_dim / ValueGroup].
   struct GroupCodes {
     uint8_t *k_upper, *k_lower, *v_upper, *v_lower;
     GroupScale *k_scales, *v_scales;
   };
-  void LoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t group,
+  void LoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t slot,
                  const GroupCodes& out) const;
 
   // ---- rows
-  void Embed(const EmbeddingTable& table, std::span<const int32_t> tokens, Rows out);
+  // Rotates `heads` heads of every row of x [rows, heads * head_dim] in place; row i is at position
+  // first_position + i.
+  void Rotate(Rows x, int heads, const Rotation& rotation, int64_t first_position);
   // out = x / rms(x) * weight, a row at a time; in place allowed. weight [columns].
   void RmsNorm(ConstRows x, const float* weight, float epsilon, Rows out);
   // out = silu(gate) * up; in place allowed.
@@ -266,20 +322,25 @@ class Backend {
                                const PackedWeight& weight) const noexcept = 0;
   virtual void DoPackDense(ConstRows rows, int64_t first_output,
                            const PackedWeight& weight) const noexcept = 0;
-  virtual void DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept = 0;
+  virtual void DoMatMul(ConstRows x, std::span<const Product> products,
+                        Activations activations) noexcept = 0;
   virtual void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                          int64_t first_row) noexcept = 0;
   virtual void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
                         int64_t rows, const DenseSegment& to, int64_t to_row) noexcept = 0;
   virtual void DoSealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
-                        const SealedSegment& to, int64_t first_group, int64_t groups) noexcept = 0;
+                        const SealedSegment& to, int64_t slot) noexcept = 0;
+  virtual void DoUnsealKv(KvGeometry geometry, const SealedSegment& from, int64_t slot,
+                          const DenseSegment& to, int64_t to_row) noexcept = 0;
+  virtual void DoChooseGroups(ConstRows masses, std::span<const int32_t> slots, int64_t count,
+                              int32_t* chosen) noexcept = 0;
   virtual void DoAttend(const AttendArgs& args) noexcept = 0;
   virtual void DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
                         float* v) const noexcept = 0;
   virtual void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head,
-                           int64_t group, const GroupCodes& out) const noexcept = 0;
-  virtual void DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
-                       Rows out) noexcept = 0;
+                           int64_t slot, const GroupCodes& out) const noexcept = 0;
+  virtual void DoRotate(Rows x, int heads, const Rotation& rotation,
+                        int64_t first_position) noexcept = 0;
   virtual void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept = 0;
   virtual void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept = 0;
 };

@@ -96,24 +96,24 @@ struct OwnedWeight {
 };
 
 void MeasureMatMul(Backend& backend, const std::string& name, const PackedWeight& weight,
-                   Planes planes, Inputs input_planes = Inputs::kOnePlane) {
+                   Planes planes, Activations activations = Activations::kInt8) {
   for (const int64_t rows : {1, 4}) {
     Matrix x(rows, kInputs, 2), y(rows, kOutputs, 3);
     const Product product{&weight, planes, nullptr, y.view(), Accumulate::kNo};
     Measure("matmul_" + name + "_rows" + std::to_string(rows), [&] {
-      backend.MatMul(x.view(), {&product, 1}, input_planes);
+      backend.MatMul(x.view(), {&product, 1}, activations);
     });
   }
 }
 
 void MeasureWeights(std::string_view isa) {
-  const auto backend = MakeBackend(isa, {4, kInputs, 16, {1, 16}, 1, 4});
+  const auto backend = MakeBackend(isa, {4, kInputs, 4, 1, 16, {1, 16}, 1});
   const OwnedWeight hq4(*backend, WeightFormat::kHq4), hq8(*backend, WeightFormat::kHq8),
       bf16(*backend, WeightFormat::kBf16);
   MeasureMatMul(*backend, "hq4_g32", hq4.weight, Planes::kUpper);
   MeasureMatMul(*backend, "hq8_g32", hq8.weight, Planes::kBoth);
   MeasureMatMul(*backend, "hq8_g32_upper", hq8.weight, Planes::kUpper);
-  MeasureMatMul(*backend, "hq8_g32_fine_inputs", hq8.weight, Planes::kBoth, Inputs::kTwoPlanes);
+  MeasureMatMul(*backend, "hq8_g32_int16", hq8.weight, Planes::kBoth, Activations::kInt16);
   MeasureMatMul(*backend, "bf16", bf16.weight, Planes::kBoth);
 }
 
@@ -122,7 +122,7 @@ void MeasureWeights(std::string_view isa) {
 constexpr int64_t kGroups = 9;  // more than one split of attention, so that merging counts too
 constexpr int64_t kTokens = kGroups * kKvGroup;
 constexpr int64_t kDenseTokens = 320;  // seen by dense attention
-constexpr int64_t kPrefill = 64;
+constexpr int64_t kPrompt = 64;
 
 // The same tokens in a dense segment and in a sealed one.
 struct OwnedKv {
@@ -140,52 +140,64 @@ struct OwnedKv {
     lower = Buffer(bytes.lower);
     scales = Buffer(bytes.scales);
     dense = {KvType::kF16, keys.data(), values.data(), kTokens, kTokens, 0};
-    sealed = {upper.data(), lower.data(), scales.data(), kGroups, kGroups};
+    sealed = {upper.data(), lower.data(), scales.data(), kGroups};
     const int64_t columns = int64_t{g.kv_heads} * g.head_dim;
     Matrix k(kTokens, columns, 4), v(kTokens, columns, 5);
     backend.StoreKv(k.view(), v.view(), g, dense, 0);
-    backend.SealKv(g, dense, 0, sealed, 0, kGroups);
+    for (int64_t slot = 0; slot < kGroups; ++slot) {
+      backend.SealKv(g, dense, slot * kKvGroup, sealed, slot);
+    }
   }
 };
 
-void MeasureAttend(Backend& backend, const std::string& name, const KvView& kv, int q_heads,
-                   int64_t positions, int64_t tokens) {
-  const int64_t columns = int64_t{q_heads} * kv.geometry.head_dim;
+// The last `tokens` of `positions` tokens attend.
+void MeasureAttend(Backend& backend, const std::string& name, KvGeometry geometry, const KvView& kv,
+                   int q_heads, int64_t positions, int64_t tokens) {
+  const int64_t columns = int64_t{q_heads} * geometry.head_dim;
   Matrix q(tokens, columns, 6), out(tokens, columns, 7);
+  AttendRows rows;
+  rows.rows = tokens;
+  rows.first_position = positions - tokens;
+  rows.kv = kv;
   AttendArgs args;
-  args.q = q.view();
-  args.kv = kv;
-  args.first_position = positions - tokens;
+  args.geometry = geometry;
   args.q_heads = q_heads;
   args.scale = 0.125f;
+  args.math = tokens == kPrompt ? AttendMath::kBf16 : AttendMath::kCodes;
+  args.q = q.view();
   args.out = out.view();
-  if (tokens == kPrefill) args.products = AttendProducts::kHalf;
+  args.sequences = {&rows, 1};
   Measure("attend_" + name + "_tokens" + std::to_string(tokens), [&] { backend.Attend(args); });
 }
 
 void MeasureCache(std::string_view isa, KvGeometry geometry, int gqa) {
   const int q_heads = geometry.kv_heads * gqa;
-  const auto backend = MakeBackend(isa, {kPrefill, 0, kTokens, geometry, q_heads});
+  const auto backend = MakeBackend(isa, {kPrompt, 0, 4, 1, kTokens, geometry, q_heads});
   OwnedKv kv(*backend, geometry);
   const std::string shape = "d" + std::to_string(geometry.head_dim) + "_gqa" + std::to_string(gqa);
+  int32_t slots[kGroups];
+  for (int i = 0; i < kGroups; ++i) slots[i] = i;
   KvView sealed;
-  sealed.geometry = geometry;
   sealed.sealed = kv.sealed;
-  for (const int64_t tokens : {1, 4}) {
-    sealed.planes = Planes::kBoth;
-    MeasureAttend(*backend, "target_" + shape, sealed, q_heads, kTokens + tokens, tokens);
-    sealed.planes = Planes::kUpper;
-    MeasureAttend(*backend, "draft_" + shape, sealed, q_heads, kTokens + tokens, tokens);
+  sealed.runs[0] = {slots, kGroups};
+  sealed.run_count = 1;
+  for (const int64_t tokens : {int64_t{1}, int64_t{4}, kPrompt}) {
+    sealed.runs[0].planes = Planes::kBoth;
+    MeasureAttend(*backend, "target_" + shape, geometry, sealed, q_heads, kTokens + tokens, tokens);
+    if (tokens == kPrompt) continue;
+    sealed.runs[0].planes = Planes::kUpper;
+    MeasureAttend(*backend, "draft_" + shape, geometry, sealed, q_heads, kTokens + tokens, tokens);
   }
   KvView dense;
-  dense.geometry = geometry;
   dense.dense[0] = kv.dense;
   dense.dense_count = 1;
-  for (const int64_t tokens : {int64_t{1}, int64_t{4}, kPrefill}) {
-    dense.dense[0].rows = tokens == kPrefill ? kPrefill : kDenseTokens;
-    MeasureAttend(*backend, "dense_" + shape, dense, q_heads, dense.dense[0].rows, tokens);
+  for (const int64_t tokens : {int64_t{1}, int64_t{4}, kPrompt}) {
+    dense.dense[0].rows = tokens == kPrompt ? kPrompt : kDenseTokens;
+    MeasureAttend(*backend, "dense_" + shape, geometry, dense, q_heads, dense.dense[0].rows,
+                  tokens);
   }
-  Measure("seal_" + shape, [&] { backend->SealKv(geometry, kv.dense, 0, kv.sealed, 0, 1); });
+  Measure("seal_" + shape, [&] { backend->SealKv(geometry, kv.dense, 0, kv.sealed, 0); });
+  Measure("unseal_" + shape, [&] { backend->UnsealKv(geometry, kv.sealed, 0, kv.dense, 0); });
 }
 
 // ------------------------------------------------------------------------------------- rows
@@ -193,7 +205,7 @@ void MeasureCache(std::string_view isa, KvGeometry geometry, int gqa) {
 void MeasureRows(std::string_view isa) {
   constexpr int64_t kRows = 4;
   constexpr int64_t kHidden = 1536;
-  const auto backend = MakeBackend(isa, {kRows, kHidden, 16, {1, 16}, 1});
+  const auto backend = MakeBackend(isa, {kRows, kHidden, kRows, 1, 16, {1, 16}, 1});
   Matrix x(kRows, kHidden, 8), other(kRows, kHidden, 9), out(kRows, kHidden, 10);
   Measure("rms_norm", [&] { backend->RmsNorm(x.view(), other.data(), 1e-5f, out.view()); });
   Measure("gated_activation",

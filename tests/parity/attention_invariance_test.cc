@@ -1,5 +1,5 @@
-// What exactness rests on: the bits of a row of attention depend on its query, its position and
-// the rows it sees, and on nothing else.
+// What exactness rests on: the bits of a row of attention depend on its query, its position, the
+// rows it sees and the arithmetic, and on nothing else.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -20,7 +20,8 @@ class AttentionInvariance : public ::testing::TestWithParam<std::string> {
     int64_t older = 128;  // rows of the first dense segment
     int64_t newer = 60;   // rows of the second
     KvType type = KvType::kF16;
-    AttendProducts products = AttendProducts::kFloat;
+    AttendMath math = AttendMath::kCodes;
+    int64_t MostTokens() const { return math == AttendMath::kCodes ? kStepRows : kTokens; }
   };
 
   struct World {
@@ -61,22 +62,22 @@ class AttentionInvariance : public ::testing::TestWithParam<std::string> {
     const int64_t columns = int64_t{world.q_heads} * c.geometry.head_dim;
     std::vector<float> out(count * columns);
     AttendArgs args;
-    args.q = ConstRows(world.q.data() + first * columns, count, columns);
-    args.kv = world.cache.view;
-    args.kv.planes = planes;
-    args.kv.dense[1].rows = c.newer - kTokens + first + count;
-    args.first_position = world.positions - kTokens + first;
+    args.geometry = c.geometry;
     args.q_heads = world.q_heads;
     args.scale = 0.125f;
-    args.products = c.products;
+    args.math = c.math;
+    args.q = ConstRows(world.q.data() + first * columns, count, columns);
     args.out = Rows(out.data(), count, columns);
-    backend.Attend(args);
+    KvView view = world.cache.view;
+    view.runs[0].planes = planes;
+    view.dense[1].rows = c.newer - kTokens + first + count;
+    AttendOne(backend, args, {.first_position = world.positions - kTokens + first, .kv = view});
     return out;
   }
 
   static void Reserve(Backend& backend, const Case& c) {
-    backend.Reserve({kTokens, 0, c.groups * kKvGroup + c.older + c.newer, c.geometry,
-                     c.geometry.kv_heads * c.gqa});
+    backend.Reserve(AttendLimits(c.geometry, c.geometry.kv_heads * c.gqa, kTokens,
+                                 c.groups * kKvGroup + c.older + c.newer));
   }
 
   void ExpectInvariant(const Case& c) {
@@ -93,14 +94,14 @@ class AttentionInvariance : public ::testing::TestWithParam<std::string> {
         const std::vector<float> row = Attend(*single, c, world, planes, token, 1);
         expected.insert(expected.end(), row.begin(), row.end());
       }
-      for (int64_t count = 1; count <= kTokens; count += count < 20 ? 1 : 20) {
+      for (int64_t count = 1; count <= c.MostTokens(); count += count < 20 ? 1 : 20) {
         for (Backend* backend : {single.get(), pair.get()}) {
           for (const int64_t first : {int64_t{0}, kTokens - count}) {
             const std::vector<float> rows = Attend(*backend, c, world, planes, first, count);
             ASSERT_EQ(std::memcmp(rows.data(), expected.data() + first * columns,
                                   rows.size() * sizeof(float)),
                       0)
-                << count << " tokens from " << first << ", "
+                << count << " tokens from " << first << ", " << NameOf(c.math) << ", "
                 << (backend == pair.get() ? "two threads" : "one thread");
           }
         }
@@ -110,30 +111,56 @@ class AttentionInvariance : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(AttentionInvariance, RowsThatRideAlongAndThreadsChangeNothing) {
-  ExpectInvariant({});
-  ExpectInvariant({.geometry = {1, 128}, .gqa = 4, .groups = 9, .older = 16, .newer = 128});
-  ExpectInvariant({.geometry = {2, 80}, .gqa = 1, .groups = 0, .older = 128, .newer = 44});
-  ExpectInvariant({.geometry = {1, 256}, .gqa = 2, .groups = 2, .type = KvType::kF32});
-  ExpectInvariant({.geometry = {1, 96}, .gqa = 7, .groups = 1, .type = KvType::kF32});
-  ExpectInvariant({.groups = 0, .older = 128, .newer = 44, .products = AttendProducts::kHalf});
+  for (const AttendMath math : {AttendMath::kCodes, AttendMath::kFloat, AttendMath::kBf16}) {
+    ExpectInvariant({.math = math});
+    ExpectInvariant({{1, 128}, 4, 9, 16, 128, KvType::kF16, math});
+    ExpectInvariant({{2, 80}, 1, 0, 128, 44, KvType::kF16, math});
+    ExpectInvariant({{1, 256}, 2, 2, 128, 60, KvType::kF32, math});
+    ExpectInvariant({{1, 96}, 7, 1, 128, 60, KvType::kF32, math});
+  }
+}
+
+// A prompt's chunk: however it is cut into calls, every row has the same bits.
+TEST_P(AttentionInvariance, APromptMayBeCutAnywhere) {
+  for (const AttendMath math : {AttendMath::kFloat, AttendMath::kBf16}) {
+    ThreadPool pool(2);
+    const auto backend = MakeCpuBackend(pool, GetParam());
+    const Case c{.groups = 9, .math = math};
+    Reserve(*backend, c);
+    const World world(*backend, c);
+    const std::vector<float> whole = Attend(*backend, c, world, Planes::kBoth, 0, kTokens);
+    for (const std::vector<int64_t>& cuts :
+         {std::vector<int64_t>{1, 39}, {39, 1}, {20, 20}, {17, 23}, {7, 16, 17}}) {
+      std::vector<float> rows;
+      int64_t first = 0;
+      for (const int64_t count : cuts) {
+        const std::vector<float> some = Attend(*backend, c, world, Planes::kBoth, first, count);
+        rows.insert(rows.end(), some.begin(), some.end());
+        first += count;
+      }
+      ASSERT_EQ(rows, whole) << NameOf(math) << ", first cut " << cuts.front();
+    }
+  }
 }
 
 TEST_P(AttentionInvariance, StaleRowsBehindTheLiveOnesChangeNothing) {
   ThreadPool pool(2);
   const auto backend = MakeCpuBackend(pool, GetParam());
-  const Case c;
-  Reserve(*backend, c);
-  World world(*backend, c);
+  const Case codes, prompt{.math = AttendMath::kFloat};
+  const auto case_of = [&](int64_t count) { return count > kStepRows ? prompt : codes; };
+  Reserve(*backend, codes);
+  World world(*backend, codes);
   std::vector<std::vector<float>> clean;
   for (const int64_t count : {1, 4, 40}) {
-    clean.push_back(Attend(*backend, c, world, Planes::kBoth, 0, count));
+    clean.push_back(Attend(*backend, case_of(count), world, Planes::kBoth, 0, count));
   }
-  const int64_t columns = c.geometry.kv_heads * c.geometry.head_dim;
+  const int64_t columns = codes.geometry.kv_heads * codes.geometry.head_dim;
   for (const float stale : {65504.0f, -65504.0f}) {
     // The first query sees rows up to newer - kTokens.
-    const std::vector<float> rows((128 - c.newer + kTokens - 1) * columns, stale);
+    const std::vector<float> rows((128 - codes.newer + kTokens - 1) * columns, stale);
     size_t i = 0;
     for (const int64_t count : {1, 4, 40}) {
+      const Case c = case_of(count);
       const int64_t live = c.newer - kTokens + count;
       World dirty(*backend, c);
       const ConstRows garbage(rows.data(), 128 - live, columns);
@@ -151,7 +178,7 @@ TEST_P(AttentionInvariance, StaleRowsBehindTheLiveOnesChangeNothing) {
 TEST_P(AttentionInvariance, LaterLiveRowsChangeNothing) {
   ThreadPool pool(1);
   const auto backend = MakeCpuBackend(pool, GetParam());
-  const Case c{.groups = 1, .newer = 128};
+  const Case c{.groups = 1, .newer = 128, .math = AttendMath::kFloat};
   Reserve(*backend, c);
   const World world(*backend, c);
   const int64_t columns = int64_t{world.q_heads} * c.geometry.head_dim;

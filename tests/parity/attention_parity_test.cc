@@ -18,13 +18,13 @@ class AttentionParity : public Parity {
     int64_t tail = 0;  // rows, the queries' own included
     int64_t tokens = 1;
     KvType type = KvType::kF16;
-    AttendProducts products = AttendProducts::kFloat;
+    AttendMath math = AttendMath::kCodes;
     bool sink = false;        // the first token takes most of the weight and has hardly any value
     float first_half = 1.0f;  // what the first half of a head's value channels is multiplied by
     bool alike = false;       // two neighbouring channels have the same key, 1 or -1; queries are 1
   };
 
-  // What tokens other than the sink may weigh together.
+  // The share that tokens other than the sink may take together.
   static constexpr double kBesideSink = 0.15;
   // The sink's key and every query in channel 0: a score of 9.
   static constexpr float kSinkQuery = 8.0f;
@@ -66,7 +66,7 @@ class AttentionParity : public Parity {
   static std::string Name(const Shape& s) {
     return "head_dim " + std::to_string(s.head_dim) + ", gqa " + std::to_string(s.gqa) +
            ", groups " + std::to_string(s.groups) + ", tail " + std::to_string(s.tail) +
-           ", tokens " + std::to_string(s.tokens);
+           ", tokens " + std::to_string(s.tokens) + ", " + NameOf(s.math);
   }
 
   // Scores are of the order of 1, so weights are spread over many tokens.
@@ -75,7 +75,7 @@ class AttentionParity : public Parity {
     const auto seen = static_cast<double>(s.groups * kKvGroup + s.tail - s.tokens + 1);
     Tolerance scores = DotTolerance(s.head_dim, s.head_dim * scale);
     Tolerance weights;
-    if (s.groups > 0) {
+    if (s.groups > 0 && s.math == AttendMath::kCodes) {
       // The step of a key channel is at most 7 (its range in sigmas) * 1.25 / 15; of a value 0.4.
       const double key_step = 7.0 * 1.25 / 15.0;
       const double sink_step = s.sink ? kSinkQuery * SinkKey(s) / 15.0 : 0.0;
@@ -86,7 +86,7 @@ class AttentionParity : public Parity {
       const double largest = std::min(1.0, 32.0 / seen) * (s.sink ? kBesideSink : 1.0);
       weights = std::sqrt(double(s.groups)) * CodeDotTolerance(kKvGroup, 0.4 * largest, 127, 1.0);
     }
-    if (s.products == AttendProducts::kHalf) {
+    if (s.math == AttendMath::kBf16) {
       // Keys deviate by up to 1.6 from zero (their scale and offset), weights are 1 / seen or so.
       scores = scores + HalfDotTolerance(s.head_dim, 1.6 * scale);
       weights = weights + HalfDotTolerance(seen, 4.0 / seen);
@@ -106,26 +106,25 @@ class AttentionParity : public Parity {
     if (s.first_half != 1) {
       ForFirstHalves(s, data.v, [&](float x) { return x * s.first_half; });
     }
-    Reserve({s.tokens, 0, positions, geometry, q_heads});
+    Reserve(AttendLimits(geometry, q_heads, s.tokens, positions));
     OwnedCache fast(*cpu_, geometry, s.type, data, s.groups, s.tail);
     OwnedCache plain(*reference_, geometry, s.type, data, s.groups, s.tail);
     for (const Planes planes : {Planes::kBoth, Planes::kUpper}) {
       GuardedRows actual(s.tokens, q_heads * s.head_dim);
       GuardedRows expected(s.tokens, q_heads * s.head_dim);
       AttendArgs args;
-      args.q = View(q, q_heads * s.head_dim);
-      args.first_position = positions - s.tokens;
+      args.geometry = geometry;
       args.q_heads = q_heads;
       args.scale = static_cast<float>(1.0 / std::sqrt(s.head_dim));
-      args.products = s.products;
-      args.kv = fast.view;
-      args.kv.planes = planes;
-      args.out = actual.view();
-      cpu_->Attend(args);
-      args.kv = plain.view;
-      args.kv.planes = planes;
-      args.out = expected.view();
-      reference_->Attend(args);
+      args.math = s.math;
+      args.q = View(q, q_heads * s.head_dim);
+      const auto attend = [&](Backend& backend, KvView view, Rows out) {
+        view.runs[0].planes = planes;
+        args.out = out;
+        AttendOne(backend, args, {.first_position = positions - s.tokens, .kv = view});
+      };
+      attend(*cpu_, fast.view, actual.view());
+      attend(*reference_, plain.view, expected.view());
       ExpectMatch(Scaled(s, actual.Packed()), Scaled(s, expected.Packed()), ToleranceOf(s, q),
                   Name(s));
       EXPECT_TRUE(actual.GuardsSurvive()) << Name(s);
@@ -139,27 +138,23 @@ TEST_P(AttentionParity, EveryNumberOfTokens) {
   }
 }
 
-TEST_P(AttentionParity, ChatTurnsAndPrefill) {
-  for (const int64_t tokens : {18, 33, 40, 128}) {
-    Check({.groups = 1, .tail = 150, .tokens = tokens});
-    Check({.gqa = 1, .tail = tokens, .tokens = tokens});
-    Check({.tail = tokens + 30, .tokens = tokens, .type = KvType::kF32});
+TEST_P(AttentionParity, Prompts) {
+  for (const AttendMath math : {AttendMath::kFloat, AttendMath::kBf16}) {
+    for (const int64_t tokens : {1, 2, 5, 17, 18, 33, 40, 130}) {
+      Check({.groups = 2, .tail = tokens + 22, .tokens = tokens, .math = math});
+      Check({.gqa = 1, .tail = tokens, .tokens = tokens, .math = math});
+      Check({.tail = tokens + 30, .tokens = tokens, .type = KvType::kF32, .math = math});
+      Check({.groups = 1, .tail = tokens, .tokens = tokens, .type = KvType::kF32, .math = math});
+    }
+    for (const int head_dim : {16, 64, 80, 96, 128, 256}) {
+      Check({.head_dim = head_dim, .groups = 1, .tail = 77, .tokens = 19, .math = math});
+      Check({.head_dim = head_dim, .groups = 9, .tail = 3, .tokens = 2, .math = math});
+    }
+    for (const int64_t tail : {15, 16, 31, 63, 64, 127, 128, 129, 255, 257, 1025}) {
+      Check({.kv_heads = 1, .tail = tail, .math = math});
+    }
   }
-  Check({.kv_heads = 1, .tail = 700, .tokens = 700});
-}
-
-TEST_P(AttentionParity, ProductsOfHalfPrecision) {
-  const AttendProducts half = AttendProducts::kHalf;
-  for (const int64_t tokens : {1, 2, 5, 17, 33, 130}) {
-    Check({.tail = tokens + 30, .tokens = tokens, .products = half});
-    Check({.gqa = 1, .tail = tokens, .tokens = tokens, .products = half});
-  }
-  for (const int head_dim : {16, 64, 80, 96, 128, 256}) {
-    Check({.head_dim = head_dim, .tail = 77, .tokens = 19, .products = half});
-  }
-  for (const int64_t tail : {15, 16, 31, 63, 64, 127, 128, 129, 255, 257, 1025}) {
-    Check({.kv_heads = 1, .tail = tail, .products = half});
-  }
+  Check({.kv_heads = 1, .tail = 700, .tokens = 700, .math = AttendMath::kFloat});
 }
 
 TEST_P(AttentionParity, EveryHeadDimAndGqa) {
@@ -181,12 +176,12 @@ TEST_P(AttentionParity, EveryLengthAroundBorders) {
 }
 
 TEST_P(AttentionParity, ManyGroups) {
-  for (const int64_t groups : {3, 4, 5, 9}) Check({.groups = groups, .tail = 9, .tokens = 2});
+  for (const int64_t groups : {3, 4, 5, 8, 9}) Check({.groups = groups, .tail = 9, .tokens = 2});
 }
 
-// One scale for all weights of a group must follow what they weigh with their values' scales:
-// beside the sink's weight, which meets no value, all others would round to nothing.
-TEST_P(AttentionParity, SinkLeavesPrecisionToTheOthers) {
+// One scale for all weights of a group must follow their products with their values' scales: beside
+// the sink's weight, which meets no value, all others would round to nothing.
+TEST_P(AttentionParity, ASinkTakesNoPrecisionFromTheOthers) {
   for (const int64_t tokens : {1, 4}) {
     Check({.gqa = 3, .groups = 2, .tail = 20, .tokens = tokens, .sink = true});
     Check({.head_dim = 256, .groups = 2, .tail = 20, .tokens = tokens, .sink = true});

@@ -42,27 +42,27 @@ class MatMulParity : public Parity {
   }
 
   void Check(const WeightSpec& spec, Planes planes, int64_t rows, Accumulate accumulate,
-             Inputs input_planes = Inputs::kOnePlane, bool alike = false) {
+             Activations activations = Activations::kInt8, bool alike = false) {
     Random random(static_cast<uint64_t>(spec.inputs * 100 + rows));
     std::vector<float> values = random.Normals(spec.outputs * spec.inputs, 0.5f);
     std::vector<float> x = random.Normals(rows * spec.inputs);
     if (alike) MakeAlike(values, x);
     const std::vector<float> bias = random.Normals(spec.outputs);
     const std::vector<float> before = random.Normals(rows * spec.outputs);
-    Reserve({rows, spec.inputs, 16, {1, 16}, 1, rows});
+    Reserve({rows, spec.inputs, rows, 1, 16, {1, 16}, 1});
     const Packed fast(*cpu_, spec, values), plain(*reference_, spec, values);
     GuardedRows actual(rows, spec.outputs), expected(rows, spec.outputs);
     actual.Fill(before);
     expected.Fill(before);
     const Product product{&fast.weight, planes, bias.data(), actual.view(), accumulate};
-    cpu_->MatMul(View(x, spec.inputs), {&product, 1}, input_planes);
+    cpu_->MatMul(View(x, spec.inputs), {&product, 1}, activations);
     const Product same{&plain.weight, planes, bias.data(), expected.view(), accumulate};
-    reference_->MatMul(View(x, spec.inputs), {&same, 1}, input_planes);
+    reference_->MatMul(View(x, spec.inputs), {&same, 1}, activations);
 
     const auto inputs = static_cast<double>(spec.inputs);
     // Magnitudes of normal x (mean 0.8) and weights (0.4), and of what is added.
     Tolerance tolerance = DotTolerance(inputs, 0.8 * 0.4 * inputs + 4.0);
-    if (spec.format == WeightFormat::kBf16 || input_planes == Inputs::kHalf) {
+    if (spec.format == WeightFormat::kBf16 || activations == Activations::kBf16) {
       tolerance = tolerance + HalfDotTolerance(inputs, 0.5);
     }
     if (spec.group > 0) {
@@ -71,7 +71,7 @@ class MatMulParity : public Parity {
       // Alike, inputs may be rounded to half of that the first time (Words::Magnitude), and every
       // weight is 1 away from the middle, where CodeDotTolerance takes 16 / 6 steps.
       const int first_levels = alike ? 64 : 127;
-      const double levels = input_planes != Inputs::kTwoPlanes ? 127 : first_levels * 254;
+      const double levels = activations != Activations::kInt16 ? 127 : first_levels * 254;
       const double step = alike ? 6.0 / 16 : 7.0 * 0.5 / 15;
       tolerance = tolerance + CodeDotTolerance(inputs, Largest(x), levels, step);
     }
@@ -87,7 +87,7 @@ TEST_P(MatMulParity, DenseFormats) {
   for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kBf16}) {
     for (int64_t rows = 1; rows <= 17; ++rows) Check({format, 33, 96}, Planes::kBoth, rows, {});
     for (const int64_t rows : {1, 16, 17, 33, 100}) {
-      Check({format, 49, 1090}, Planes::kBoth, rows, Accumulate::kYes, Inputs::kHalf);
+      Check({format, 49, 1090}, Planes::kBoth, rows, Accumulate::kYes, Activations::kBf16);
     }
     for (const int64_t inputs : {1, 7, 16, 31, 65, 577}) {
       Check({format, 17, inputs}, Planes::kBoth, 3, Accumulate::kYes);
@@ -104,10 +104,10 @@ TEST_P(MatMulParity, QuantisedFormats) {
           Check({format, 33, 256, group}, planes, rows, Accumulate::kNo);
         }
         for (int64_t rows = 1; rows <= 17; ++rows) {
-          Check({format, 33, 256, group}, planes, rows, Accumulate::kNo, Inputs::kTwoPlanes);
+          Check({format, 33, 256, group}, planes, rows, Accumulate::kNo, Activations::kInt16);
         }
         for (const int64_t rows : {1, 16, 17, 33, 100}) {
-          Check({format, 49, 1152, group}, planes, rows, Accumulate::kYes, Inputs::kHalf);
+          Check({format, 49, 1152, group}, planes, rows, Accumulate::kYes, Activations::kBf16);
         }
         Check({format, 1, group, group}, planes, 2, Accumulate::kYes);
         Check({format, 577, 5 * group, group}, planes, 40, Accumulate::kYes);
@@ -122,7 +122,7 @@ TEST_P(MatMulParity, MaximaAreThoseOfTheOutputs) {
        {WeightFormat::kF32, WeightFormat::kBf16, WeightFormat::kHq4, WeightFormat::kHq8}) {
     for (const int64_t rows : {1, 4, 17}) {
       const WeightSpec spec{format, 145, 96, format < WeightFormat::kHq4 ? 0 : 32};
-      Reserve({rows, spec.inputs, 16, {1, 16}, 1, rows});
+      Reserve({rows, spec.inputs, rows, 1, 16, {1, 16}, 1});
       const std::vector<float> values = random.Normals(spec.outputs * spec.inputs);
       const std::vector<float> x = random.Normals(rows * spec.inputs);
       std::vector<float> bias = random.Normals(spec.outputs);
@@ -157,9 +157,10 @@ TEST_P(MatMulParity, MaximaAreThoseOfTheOutputs) {
 
 // The largest codes meet the largest inputs, two and two: what 16 bits hardly hold.
 TEST_P(MatMulParity, NeighboursAlike) {
-  for (const Inputs planes : {Inputs::kOnePlane, Inputs::kTwoPlanes}) {
+  for (const Activations activations : {Activations::kInt8, Activations::kInt16}) {
     for (const int64_t rows : {1, 3}) {
-      Check({WeightFormat::kHq8, 33, 256, 32}, Planes::kBoth, rows, Accumulate::kNo, planes, true);
+      Check({WeightFormat::kHq8, 33, 256, 32}, Planes::kBoth, rows, Accumulate::kNo, activations,
+            true);
     }
   }
 }

@@ -1,8 +1,8 @@
 // Row operations of every instruction set against the reference.
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <numeric>
+#include <algorithm>
+#include <cmath>
 
 #include "parity/parity.h"
 
@@ -11,7 +11,7 @@ namespace {
 
 class RowsParity : public Parity {
  protected:
-  RowsParity() { Reserve({64, 64, 16, {1, 16}, 1}); }
+  RowsParity() { Reserve({64, 64, 1, 1, 16, {1, 16}, 1}); }
 
   // Runs `operation(backend, out)` on both and compares.
   template <typename Operation>
@@ -57,14 +57,29 @@ TEST_P(RowsParity, GatedActivation) {
   }
 }
 
-TEST_P(RowsParity, EmbeddingsAreEqual) {
+TEST_P(RowsParity, Rotate) {
   Random random(4);
-  const std::vector<float> table = random.Normals(11 * 37);
-  const std::vector<int32_t> tokens = {10, 0, 3, 3};
-  const EmbeddingTable embedding{GgmlType::kF32, reinterpret_cast<const std::byte*>(table.data()),
-                                 11, 37};
-  Check(4, 37, std::vector<float>(4 * 37), {0.0, 0.0}, "Embed",
-        [&](Backend& backend, Rows out) { backend.Embed(embedding, tokens, out); });
+  constexpr int64_t kFirstPosition = 5;
+  for (const RopeLayout layout : {RopeLayout::kPairs, RopeLayout::kHalves}) {
+    for (const int head_dim : {16, 80, 256}) {
+      for (const int rotated : {0, 2, 14, head_dim}) {
+        for (const int64_t rows : {1, 3, 70}) {
+          std::vector<float> table;
+          for (int64_t i = 0; i < (kFirstPosition + rows) * rotated / 2; ++i) {
+            const double angle = static_cast<double>(i / std::max(rotated / 2, 1)) *
+                                 std::pow(0.9, i % std::max(rotated / 2, 1));
+            table.push_back(static_cast<float>(std::cos(angle)));
+            table.push_back(static_cast<float>(std::sin(angle)));
+          }
+          const std::vector<float> x = random.Normals(rows * 3 * head_dim);
+          const double bound = 4.0 * Largest(x) * kRoundoff;
+          Check(rows, 3 * head_dim, x, {bound, bound}, "Rotate", [&](Backend& backend, Rows out) {
+            backend.Rotate(out, 3, {rotated, layout, table.data()}, kFirstPosition);
+          });
+        }
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, RowsParity, ::testing::ValuesIn(IsaNames()), IsaName);

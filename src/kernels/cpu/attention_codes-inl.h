@@ -63,8 +63,8 @@ struct FetchedCodes : Codes<kBothPlanes> {
     if constexpr (kBoth) Fetch(lower + ahead);
   }
   // From a block at `at` of a group to what is fetched when it is read: in the same group, or in
-  // the one read next, which begins `skip` bytes behind this one's end. Only drafts choose groups,
-  // and a constant is cheaper.
+  // the one read next, which begins `skip` bytes behind this one's end. Targets, which read both
+  // planes, mostly read neighbouring slots, and a constant is cheaper.
   static QS_INLINE int64_t Ahead(int head_dim, int64_t at, int64_t skip) {
     if (kBoth) return kAhead;
     return kAhead + (at + kAhead < PlaneGroupBytes(head_dim) ? 0 : skip);

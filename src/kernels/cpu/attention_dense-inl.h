@@ -91,8 +91,8 @@ QS_ROW_FUNCTION float MaskRow(float* scores, int seen, int width, float max) {
   return Words::MaxOf(most);
 }
 
-// Turns scores into weights; returns their sum.
-QS_ROW_FUNCTION float WeighRow(float* scores, int width, float max) {
+// Makes weights of scores; returns their sum.
+QS_ROW_FUNCTION float SoftmaxRow(float* scores, int width, float max) {
   F sum = Words::Zero();
   const F wide = Words::Set(max);
   for (int t = 0; t < width; t += Words::kLanes) {
@@ -134,7 +134,7 @@ void AttendTile(const DenseWork& work, const T* keys, const T* values, int64_t r
   }
   RescaleTile(tile, R);
   for (int r = 0; r < R; ++r) {
-    tile.sum[r] = WeighRow(scores + r * kDenseTile, width, tile.new_max[r]);
+    tile.sum[r] = SoftmaxRow(scores + r * kDenseTile, width, tile.new_max[r]);
   }
   EndTile(tile, work.state, row, R);
   float* sums = work.state.values + row * head_dim;

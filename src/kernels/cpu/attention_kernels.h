@@ -55,14 +55,14 @@ struct SealedWork {
   const float* q;  // [rows][head_dim]
   int head_dim;
   Planes planes;
-  SealedGroup first;      // group 0 of one head
-  const int32_t* chosen;  // [groups] indices of the groups to read; null: 0, 1, 2, ...
+  SealedGroup first;     // slot 0 of one head
+  const int32_t* slots;  // [groups] of a run
   int64_t groups;
   int64_t begin, end;  // of these, the ones to attend over
   PlaneFetch fetch;
   float* lanes;  // [rows][3][16], for its own use
   // [end - begin][state.padded], out, if not null: log2 of each group's sum of 2^score, within 0.1.
-  float* weights;
+  float* masses;
   SoftmaxState state;
 };
 
@@ -88,9 +88,9 @@ struct AttentionKernels {
   void (*clear)(const SoftmaxState& state, int head_dim);
   // Adds to a cleared state.
   void (*sealed)(const SealedWork& work);
-  // SealedWork::weights of `groups` groups, and the state of all the context: of each group the
+  // SealedWork::masses of `groups` groups, and the state of all the context: of each group the
   // largest of the rows' log2 of its share.
-  void (*weigh_groups)(const float* weights, int64_t groups, const SoftmaxState& total, float* out);
+  void (*share_masses)(const float* masses, int64_t groups, const SoftmaxState& total, float* out);
   // Adds to any state.
   void (*dense)(const DenseWork& work);
   // The same over f16 in products of 16 bits, with queries packed by pack_pairs; null where the

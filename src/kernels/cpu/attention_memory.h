@@ -12,29 +12,27 @@
 
 namespace quantspec::cpu {
 
+inline constexpr int64_t kSplitGroups = 8;   // sealed groups of a split
 inline constexpr int64_t kSplitRows = 1024;  // dense rows of a split
-inline constexpr int64_t kBlockRows = 192;   // of a prefill block
+inline constexpr int64_t kBlockRows = 192;   // most rows of a block of a prompt
 inline constexpr int kCounterStride = 16;    // int32 of a cache line: a line for each head
-
-inline int64_t MostSplits(int64_t positions) {
-  return CeilDiv(positions, kSplitRows) + 1 + kMaxDenseSegments;
-}
+static_assert(kSplitGroups * kKvGroup == kSplitRows);
 
 // One thread's memory; sizes in floats (and int32, as wide), for units of up to `rows` rows.
 struct ThreadMemory {
-  float* turned;     // queries [rows][head_dim], or keys [kDenseRows][head_dim]
   float* rows;       // queries [rows][head_dim]
   float* tiles;      // the same in tiles
   float* converted;  // [2][kDenseTile][head_dim]
+  float* unsealed;   // [2][kKvGroup][head_dim], a group's keys and values
   float* lanes;      // [rows][3][16]
   float* part;
   float* total;
   int32_t* visible;  // [rows]
 
   static int64_t Floats(int64_t rows, int head_dim) {
-    return std::max(rows, kDenseRows) * head_dim + rows * head_dim + QueryFloats(rows, head_dim) +
-           48 * rows + 2 * kDenseTile * head_dim + 2 * StateFloats(rows, head_dim) +
-           RoundUp(rows, 16);
+    return rows * head_dim + QueryFloats(rows, head_dim) +
+           int64_t{2} * (kDenseTile + kKvGroup) * head_dim + 48 * rows +
+           2 * StateFloats(rows, head_dim) + RoundUp(rows, 16);
   }
   ThreadMemory(float* memory, int64_t most_rows, int head_dim) {
     const auto take = [&](int64_t floats) {
@@ -42,10 +40,10 @@ struct ThreadMemory {
       memory += floats;
       return taken;
     };
-    turned = take(std::max(most_rows, kDenseRows) * head_dim);
     rows = take(most_rows * head_dim);
     tiles = take(QueryFloats(most_rows, head_dim));
-    converted = take(2 * kDenseTile * head_dim);
+    converted = take(int64_t{2} * kDenseTile * head_dim);
+    unsealed = take(int64_t{2} * kKvGroup * head_dim);
     lanes = take(most_rows * 48);
     part = take(StateFloats(most_rows, head_dim));
     total = take(StateFloats(most_rows, head_dim));
@@ -53,49 +51,60 @@ struct ThreadMemory {
   }
 };
 
-// Shares of the scratch memory, in floats: per-head counters, partial states, what groups weigh, a
-// step's queries, threads.
+// Where the units and the memory of one sequence of a call begin.
+struct SequencePlace {
+  int64_t unit;
+  float* states;  // [kv_heads][splits] partial states
+  float* masses;  // [kv_heads][groups][rows that give them, padded]
+};
+
+// Shares of the scratch memory, in floats: places of sequences, counters of heads, partial states,
+// masses, threads.
 struct ScratchShares {
-  int64_t counters, states, weights, queries, thread;
+  int64_t places, counters, states, masses, thread;
   int64_t thread_rows;
 
   explicit ScratchShares(const ScratchLimits& limits) {
+    const int64_t heads = limits.geometry.kv_heads;
     const int head_dim = limits.geometry.head_dim;
-    const int64_t gqa = limits.q_heads / limits.geometry.kv_heads;
-    const int64_t step_rows = std::min(limits.rows, kStepTokens) * gqa;
+    const int64_t gqa = limits.q_heads / heads;
+    // Of one sequence whose splits are units, and of all of them.
+    const int64_t step_rows = std::clamp(limits.step_rows, int64_t{1}, kStepRows) * gqa;
+    const int64_t all_rows = std::max(limits.step_rows, int64_t{1}) * gqa;
     const int64_t block_rows = std::max(std::min(limits.rows * gqa, kBlockRows), gqa);
     thread_rows = std::max(step_rows, block_rows);
-    counters = int64_t{limits.geometry.kv_heads} * kCounterStride;
-    states =
-        MostSplits(limits.positions) * limits.geometry.kv_heads * StateFloats(step_rows, head_dim);
-    weights =
-        limits.positions / kKvGroup * limits.geometry.kv_heads * RoundUp(step_rows, kStatePadding);
-    queries = RoundUp(step_rows * limits.geometry.kv_heads * head_dim, 16);
+    places = RoundUp(limits.sequences * int64_t{sizeof(SequencePlace) / sizeof(float)}, 16);
+    counters = limits.sequences * heads * kCounterStride;
+    // A sequence has a split for every kSplitRows positions, and the rest of each run and segment.
+    const int64_t rests = all_rows * (head_dim + 2) + 2 * kStatePadding * limits.sequences;
+    states = heads * (CeilDiv(limits.positions, kSplitRows) * StateFloats(step_rows, head_dim) +
+                      (kMaxRuns + kMaxDenseSegments) * rests);
+    masses = limits.positions / kKvGroup * heads * RoundUp(step_rows, kStatePadding);
     thread = ThreadMemory::Floats(thread_rows, head_dim);
   }
   size_t Bytes(int threads) const {
-    return static_cast<size_t>(counters + states + weights + queries + threads * thread) *
+    return static_cast<size_t>(places + counters + states + masses + threads * thread) *
            sizeof(float);
   }
 };
 
 // The scratch memory of a call, cut up.
 struct Scratch {
-  int32_t* counters;  // [kv_heads][16] splits done; a cache line each
-  float* states;      // [kv_heads][splits] partial states
-  float* weights;     // [kv_heads][groups][rows, padded]
-  float* queries;     // [tokens][q_heads * head_dim] of a step, turned
+  SequencePlace* places;  // [sequences]
+  int32_t* counters;      // [sequences][kv_heads][16] splits done; a cache line each
+  float* states;
+  float* masses;
   float* threads;
   ScratchShares shares;
   int head_dim;
 
   Scratch(std::byte* memory, const ScratchLimits& limits)
       : shares(limits), head_dim(limits.geometry.head_dim) {
-    counters = reinterpret_cast<int32_t*>(memory);
-    states = reinterpret_cast<float*>(memory) + shares.counters;
-    weights = states + shares.states;
-    queries = weights + shares.weights;
-    threads = queries + shares.queries;
+    places = reinterpret_cast<SequencePlace*>(memory);
+    counters = reinterpret_cast<int32_t*>(memory) + shares.places;
+    states = reinterpret_cast<float*>(counters + shares.counters);
+    masses = states + shares.states;
+    threads = masses + shares.masses;
   }
   ThreadMemory Of(int thread) const {
     return {threads + thread * shares.thread, shares.thread_rows, head_dim};

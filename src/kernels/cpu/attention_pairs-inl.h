@@ -98,7 +98,7 @@ void AttendPairTile(const DenseWork& work, const Pair* keys, const Pair* values,
   RescaleTile(tile, R);
   alignas(64) Pair weights[R * kDenseTile / 2];
   for (int r = 0; r < R; ++r) {
-    tile.sum[r] = WeighRow(scores + r * kDenseTile, width, tile.new_max[r]);
+    tile.sum[r] = SoftmaxRow(scores + r * kDenseTile, width, tile.new_max[r]);
     RoundWeights(scores + r * kDenseTile, width, weights + r * (kDenseTile / 2));
   }
   EndTile(tile, work.state, row, R);

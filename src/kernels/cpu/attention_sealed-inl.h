@@ -165,7 +165,7 @@ QS_ROW_FUNCTION void FindLargest(const GroupScales& group, int part, SealedTileM
 // Rounds p_t S_t to 7 bits. Lanes: the sum of p_t, and for every value group what all its channels
 // share.
 template <int R>
-QS_ROW_FUNCTION void WeighRows(const GroupScales& group, int part, float center, float step,
+QS_ROW_FUNCTION void RoundRows(const GroupScales& group, int part, float center, float step,
                                SealedTileMemory<R>& tile) {
   const float* value_scale = group.value_scale + part * kKvGroup;
   const float* value_middle = group.value_middle + part * kKvGroup;
@@ -198,11 +198,11 @@ QS_ROW_FUNCTION void WeighRows(const GroupScales& group, int part, float center,
 
 // log2 of every row's sum of 2^score over the group.
 template <int R>
-QS_ROW_FUNCTION void WeighGroup(SealedTileMemory<R>& tile, float* weights) {
+QS_ROW_FUNCTION void TakeMass(SealedTileMemory<R>& tile, float* masses) {
   static_assert(R <= Words::kLanes);
   alignas(64) float sums[16] = {};
   JoinLanes<R, Words::Add>(tile, 0, sums);
-  Words::StorePart(weights, Log2Sum(Words::Load(sums), Words::Load(tile.max[0])), R);
+  Words::StorePart(masses, Log2Sum(Words::Load(sums), Words::Load(tile.max[0])), R);
 }
 
 // The factors that bring the states so far and this group to one maximum; and the lanes of both.
@@ -234,7 +234,7 @@ QS_INLINE void BalanceTile(SealedTileMemory<R>& tile, int parts, float step, flo
 
 template <typename C, int R>
 void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupScales& scales,
-                int64_t row, int64_t skip, float* weights) {
+                int64_t row, int64_t skip, float* masses) {
   const int head_dim = work.head_dim;
   const int parts = ValueGroups(head_dim);
   SealedTileMemory<R> tile;
@@ -244,9 +244,9 @@ void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupSca
   KeyDots<C, R>(group.upper, group.lower, head_dim, tile);
   for (int part = 0; part < parts; ++part) {
     FindLargest<R>(scales, part, tile);
-    WeighRows<R>(scales, part, C::kValueCenter, C::kStep, tile);
+    RoundRows<R>(scales, part, C::kValueCenter, C::kStep, tile);
   }
-  if (weights != nullptr) WeighGroup<R>(tile, weights + row);
+  if (masses != nullptr) TakeMass<R>(tile, masses + row);
   BalanceTile<R>(tile, parts, C::kStep, work.state.max + row, LanesOf(work, row));
   const int64_t values_at = KeyCodeBytes(head_dim);
   ValueDots<C, R>(group.upper + values_at, C::kBoth ? group.lower + values_at : nullptr, head_dim,
@@ -310,17 +310,17 @@ inline void AttendSealed(const SealedWork& work) {
   const int values = kKvGroup * ValueGroups(head_dim);
   const int64_t scales_bytes = ScaleGroupBytes(head_dim);
   // What is behind the last group is only fetched.
-  const auto index_of = [&](int64_t g) {
-    return work.chosen == nullptr ? g : work.chosen[g < work.groups ? g : work.groups - 1];
+  const auto slot_of = [&](int64_t g) {
+    return int64_t{work.slots[g < work.groups ? g : work.groups - 1]};
   };
   GroupScales scales;
-  float* weights = work.weights;
+  float* masses = work.masses;
   for (int64_t g = work.begin; g < work.end; ++g) {
-    const int64_t index = index_of(g);
-    const int64_t skip = (index_of(g + 1) - index - 1) * PlaneGroupBytes(head_dim);
-    const SealedGroup group = GroupAfter(work.first, head_dim, index);
+    const int64_t slot = slot_of(g);
+    const int64_t skip = (slot_of(g + 1) - slot - 1) * PlaneGroupBytes(head_dim);
+    const SealedGroup group = GroupAfter(work.first, head_dim, slot);
     const std::byte* ahead = reinterpret_cast<const std::byte*>(work.first.key_scales) +
-                             index_of(g + kScalesAhead) * scales_bytes;
+                             slot_of(g + kScalesAhead) * scales_bytes;
     for (int64_t i = 0; i < scales_bytes; i += 64) Words::Prefetch(ahead + i);
     LoadScales(group.key_scales, group.key_zeros, head_dim, scales.key_scale, scales.key_middle);
     LoadScales(group.value_scales, group.value_zeros, values, scales.value_scale,
@@ -333,19 +333,19 @@ inline void AttendSealed(const SealedWork& work) {
     for (int64_t tile = 0; tile < tiling.tiles; ++tile) {
       const int64_t height = tiling.Height(tile);
       PickSealedTile(both, work.fetch, height)(work, group, scales, tiling.Begin(tile), skip,
-                                               weights);
+                                               masses);
     }
-    if (weights != nullptr) weights += work.state.padded;
+    if (masses != nullptr) masses += work.state.padded;
   }
   SettleLanes(work);
 }
 
-inline void WeighGroups(const float* weights, int64_t groups, const SoftmaxState& total,
+inline void ShareMasses(const float* masses, int64_t groups, const SoftmaxState& total,
                         float* out) {
   for (int64_t row = 0; row < total.rows; row += Words::kLanes) {
     const int64_t left = total.rows - row;
     const int count = left < Words::kLanes ? static_cast<int>(left) : Words::kLanes;
-    // Rows that are not there weigh nothing.
+    // Rows that are not there have no mass.
     alignas(64) float whole[Words::kLanes];
     Words::Store(whole, Words::Set(-kNoScore));
     Words::StorePart(
@@ -357,7 +357,7 @@ inline void WeighGroups(const float* weights, int64_t groups, const SoftmaxState
       F part[4];
       for (int i = 0; i < 4; ++i) {
         const int64_t group = g + i < groups ? g + i : g;
-        part[i] = Words::Sub(Words::LoadPart(weights + group * total.padded + row, count), all);
+        part[i] = Words::Sub(Words::LoadPart(masses + group * total.padded + row, count), all);
       }
       float most[4];
       Words::JoinLanes4<Words::Max>(most, part[0], part[1], part[2], part[3]);
@@ -369,7 +369,7 @@ inline void WeighGroups(const float* weights, int64_t groups, const SoftmaxState
 }
 
 inline constexpr AttentionKernels kAttentionKernels{
-    PackRows,    PackTiles, ClearState, AttendSealed, WeighGroups,
+    PackRows,    PackTiles, ClearState, AttendSealed, ShareMasses,
     AttendDense, nullptr,   nullptr,    MergeStates,  FinishState};
 
 }  // namespace quantspec::cpu::QS_ISA

@@ -82,8 +82,9 @@ QS_INLINE F Exp2Half(F x) {
   return Words::AddBits(p, fixed);
 }
 
-// Turns scores into weights, the first `seen` of `width`; returns their sum.
-QS_ROW_FUNCTION float WeighHalfRow(const float* scores, int seen, int width, float max, Pair* out) {
+// Makes weights of scores, the first `seen` of `width`; returns their sum.
+QS_ROW_FUNCTION float SoftmaxHalfRow(const float* scores, int seen, int width, float max,
+                                     Pair* out) {
   const F unit = Words::Set(kExp2Unit);
   const F shift = Words::Set((-max - 1.0f) * kExp2Unit);
   F sum = Words::Zero();
@@ -137,8 +138,8 @@ QS_INLINE void ScoreRows(const DenseWork& work, const TokenTile& tokens, int64_t
   TileScores(tokens.keys, reinterpret_cast<const Pair*>(work.q) + row * pairs, pairs, to.scores);
 }
 
-// Turns scores into weights and takes them into the state's maxima and sums.
-inline void WeighTile(const DenseWork& work, const TokenTile& tokens, RowTile& rows) {
+// Makes weights of scores and takes them into the state's maxima and sums.
+inline void SoftmaxTile(const DenseWork& work, const TokenTile& tokens, RowTile& rows) {
   const int32_t* visible = work.visible + rows.row;
   const int most = Clamp(visible[rows.rows - 1] - tokens.first, 0, tokens.count);
   rows.width = static_cast<int>(RoundUp(most, 2 * Words::kLanes));
@@ -151,8 +152,8 @@ inline void WeighTile(const DenseWork& work, const TokenTile& tokens, RowTile& r
   }
   RescaleTile(tile, rows.rows);
   for (int r = 0; r < rows.rows; ++r) {
-    tile.sum[r] = WeighHalfRow(rows.scores + r * kDenseTile, seen[r], rows.width, tile.new_max[r],
-                               rows.weights + r * kWeightPairs);
+    tile.sum[r] = SoftmaxHalfRow(rows.scores + r * kDenseTile, seen[r], rows.width, tile.new_max[r],
+                                 rows.weights + r * kWeightPairs);
   }
   EndTile(tile, work.state, rows.row, rows.rows);
   Words::Store(rows.factor, Words::Load(tile.factor));
@@ -193,7 +194,7 @@ inline void AttendTokenTile(const DenseWork& work, const TokenTile& tokens) {
   int now = 0;
   ScoreRows(work, tokens, row, rows[now]);
   for (; row < end; row += TileWords::kRows, now = 1 - now) {
-    WeighTile(work, tokens, rows[now]);
+    SoftmaxTile(work, tokens, rows[now]);
     const int64_t next = row + TileWords::kRows;
     if (next < end) ScoreRows(work, tokens, next, rows[1 - now]);
     AddRows(work, tokens, rows[now]);

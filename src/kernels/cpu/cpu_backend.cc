@@ -6,7 +6,6 @@
 
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/pack.h"
-#include "kernels/embed.h"
 
 namespace quantspec::cpu {
 namespace {
@@ -49,11 +48,11 @@ BlockRange BlocksOf(const Product& product) {
   return {product.first_output / kBlock, CeilDiv(product.OutputCount(), kBlock)};
 }
 
-// Records of a row of quantised inputs.
-int PlanesOf(Inputs inputs) { return inputs == Inputs::kTwoPlanes ? 2 : 1; }
+// Records of a row of quantised activations.
+int PlanesOf(Activations activations) { return activations == Activations::kInt16 ? 2 : 1; }
 
 int64_t MostQuantizedRows(const ScratchLimits& limits) {
-  return std::max(limits.rows, 2 * limits.fine_rows);
+  return std::max(limits.rows, 2 * limits.step_rows);
 }
 
 }  // namespace
@@ -101,8 +100,8 @@ void CpuBackend::PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& pre
   pool_.ForTasks(tiles, 0, [&](int, int64_t begin, int64_t end) { prepare(begin, end); });
 }
 
-CpuBackend::RowForm CpuBackend::FormOf(WeightFormat format, Inputs inputs) const {
-  if (inputs == Inputs::kHalf) return RowForm::kHalves;
+CpuBackend::RowForm CpuBackend::FormOf(WeightFormat format, Activations activations) const {
+  if (activations == Activations::kBf16) return RowForm::kHalves;
   if (IsQuantized(format)) return RowForm::kCodes;
   if (format == WeightFormat::kF32) return RowForm::kFloats;
   const MatMulKernels& kernels = table_.matmul;
@@ -111,9 +110,9 @@ CpuBackend::RowForm CpuBackend::FormOf(WeightFormat format, Inputs inputs) const
                                           : RowForm::kFloats;
 }
 
-void CpuBackend::PrepareRows(ConstRows x, RowForm form, Inputs inputs) {
+void CpuBackend::PrepareRows(ConstRows x, RowForm form, Activations activations) {
   const MatMulKernels& kernels = table_.matmul;
-  const int planes = PlanesOf(inputs);
+  const int planes = PlanesOf(activations);
   switch (form) {
     case RowForm::kCodes:
       QS_CHECK(QuantizedBytes(planes * x.rows, x.columns) <= quantized_bytes_);
@@ -138,21 +137,22 @@ void CpuBackend::PrepareRows(ConstRows x, RowForm form, Inputs inputs) {
   }
 }
 
-void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept {
+void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products,
+                          Activations activations) noexcept {
   if (x.rows == 0) return;
   const auto is_f32 = [](const Product& product) {
     return product.weight->spec.format == WeightFormat::kF32;
   };
-  if (inputs == Inputs::kHalf &&
+  if (activations == Activations::kBf16 &&
       (table_.matmul.halves == nullptr || std::ranges::any_of(products, is_f32))) {
-    inputs = Inputs::kOnePlane;
+    activations = Activations::kInt8;
   }
   bool is_ready[4] = {};
   int64_t blocks = 0;
   for (const Product& product : products) {
-    const RowForm form = FormOf(product.weight->spec.format, inputs);
+    const RowForm form = FormOf(product.weight->spec.format, activations);
     bool& ready = is_ready[static_cast<int>(form)];
-    if (!ready) PrepareRows(x, form, inputs);
+    if (!ready) PrepareRows(x, form, activations);
     ready = true;
     blocks += BlocksOf(product).count;
   }
@@ -160,28 +160,29 @@ void CpuBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs
   // They share memory.
   QS_CHECK(count(RowForm::kHalves) + count(RowForm::kPairs) + count(RowForm::kFloats) <= 1);
   pool_.ForTasks(blocks, 0, [&](int, int64_t begin, int64_t end) {
-    MultiplyBlocks(x.rows, inputs, products, begin, end);
+    MultiplyBlocks(x.rows, activations, products, begin, end);
   });
 }
 
-void CpuBackend::MultiplyBlocks(int64_t rows, Inputs inputs, std::span<const Product> products,
-                                int64_t begin, int64_t end) const {
+void CpuBackend::MultiplyBlocks(int64_t rows, Activations activations,
+                                std::span<const Product> products, int64_t begin,
+                                int64_t end) const {
   for (const Product& product : products) {
     const auto [first, count] = BlocksOf(product);
     const int64_t last = std::min(end, count);
-    if (begin < last) MultiplyBlocks(product, rows, inputs, first + begin, first + last);
+    if (begin < last) MultiplyBlocks(product, rows, activations, first + begin, first + last);
     begin = std::max<int64_t>(begin - count, 0);
     end -= count;
     if (end <= 0) return;
   }
 }
 
-void CpuBackend::MultiplyBlocks(const Product& product, int64_t rows, Inputs inputs, int64_t begin,
-                                int64_t end) const {
+void CpuBackend::MultiplyBlocks(const Product& product, int64_t rows, Activations activations,
+                                int64_t begin, int64_t end) const {
   const MatMulKernels& kernels = table_.matmul;
-  const RowForm form = FormOf(product.weight->spec.format, inputs);
+  const RowForm form = FormOf(product.weight->spec.format, activations);
   MatMulArgs args = ArgsOf(product, rows, form == RowForm::kCodes ? quantized_ : interleaved_);
-  args.x_planes = PlanesOf(inputs);
+  args.x_planes = PlanesOf(activations);
   (form == RowForm::kCodes    ? kernels.quantized
    : form == RowForm::kHalves ? kernels.halves
    : form == RowForm::kPairs  ? kernels.dense_pairs
@@ -200,9 +201,13 @@ void CpuBackend::ForRows(int64_t rows, int64_t columns, const Each& each) {
   ForUnits(rows, rows * columns <= kInlineValues, each);
 }
 
-void CpuBackend::DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
-                         Rows out) noexcept {
-  EmbedRows(table, tokens, out);
+void CpuBackend::DoRotate(Rows x, int heads, const Rotation& rotation,
+                          int64_t first_position) noexcept {
+  const int head_dim = static_cast<int>(x.columns / heads);
+  ForRows(x.rows, x.columns, [&](int64_t row) {
+    table_.rows.rope(x.Row(row), rotation.table + (first_position + row) * rotation.rotated, heads,
+                     head_dim, rotation.rotated, rotation.layout);
+  });
 }
 
 void CpuBackend::DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept {

@@ -1,5 +1,6 @@
 // The Backend on CPUs: picks a kernel table, owns scratch memory, spreads work over the pool.
-// Linear layers and rows are in cpu_backend.cc, cache and attention in kv_backend.cc.
+// Linear layers and rows are in cpu_backend.cc, the cache in kv_backend.cc, attention and the
+// choice of groups in attention_backend.cc.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +9,8 @@
 
 #include "base/buffer.h"
 #include "base/thread_pool.h"
-#include "kernels/backend.h"
 #include "kernels/cpu/kernel_table.h"
+#include "kernels/host_backend.h"
 
 namespace quantspec::cpu {
 
@@ -26,7 +27,7 @@ void RunUnits(ThreadPool& pool, int64_t units, int64_t most, bool is_small, cons
   });
 }
 
-class CpuBackend final : public Backend {
+class CpuBackend final : public HostBackend {
  public:
   // Both must outlive the backend.
   CpuBackend(ThreadPool& pool, const KernelTable& table) : pool_(pool), table_(table) {}
@@ -43,20 +44,25 @@ class CpuBackend final : public Backend {
                        const PackedWeight& weight) const noexcept override;
   void DoPackDense(ConstRows rows, int64_t first_output,
                    const PackedWeight& weight) const noexcept override;
-  void DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept override;
+  void DoMatMul(ConstRows x, std::span<const Product> products,
+                Activations activations) noexcept override;
   void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                  int64_t first_row) noexcept override;
   void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row, int64_t rows,
                 const DenseSegment& to, int64_t to_row) noexcept override;
   void DoSealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
-                const SealedSegment& to, int64_t first_group, int64_t groups) noexcept override;
+                const SealedSegment& to, int64_t slot) noexcept override;
+  void DoUnsealKv(KvGeometry geometry, const SealedSegment& from, int64_t slot,
+                  const DenseSegment& to, int64_t to_row) noexcept override;
+  void DoChooseGroups(ConstRows masses, std::span<const int32_t> slots, int64_t count,
+                      int32_t* chosen) noexcept override;
   void DoAttend(const AttendArgs& args) noexcept override;
   void DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
                 float* v) const noexcept override;
-  void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t group,
+  void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t slot,
                    const GroupCodes& out) const noexcept override;
-  void DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
-               Rows out) noexcept override;
+  void DoRotate(Rows x, int heads, const Rotation& rotation,
+                int64_t first_position) noexcept override;
   void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept override;
   void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept override;
 
@@ -73,15 +79,15 @@ class CpuBackend final : public Backend {
   template <typename Each>
   void ForRows(int64_t rows, int64_t columns, const Each& each);
   // Output blocks [begin, end), counted through all products.
-  void MultiplyBlocks(int64_t rows, Inputs inputs, std::span<const Product> products, int64_t begin,
-                      int64_t end) const;
+  void MultiplyBlocks(int64_t rows, Activations activations, std::span<const Product> products,
+                      int64_t begin, int64_t end) const;
   // One product over rows that are prepared.
-  void MultiplyBlocks(const Product& product, int64_t rows, Inputs inputs, int64_t begin,
+  void MultiplyBlocks(const Product& product, int64_t rows, Activations activations, int64_t begin,
                       int64_t end) const;
   // What a product reads of the rows; MatMulKernels has a function to prepare each.
   enum class RowForm : uint8_t { kCodes, kHalves, kPairs, kFloats };
-  RowForm FormOf(WeightFormat format, Inputs inputs) const;
-  void PrepareRows(ConstRows x, RowForm form, Inputs inputs);
+  RowForm FormOf(WeightFormat format, Activations activations) const;
+  void PrepareRows(ConstRows x, RowForm form, Activations activations);
   template <typename Prepare>
   void PrepareTiles(ConstRows x, int64_t tile_rows, const Prepare& prepare);
 

@@ -43,23 +43,23 @@ class Head {
     }
   }
 
-  // The state of `rows` rows after all groups, or the chosen ones.
+  // The state of `rows` rows after the groups of some slots.
   std::vector<float> Attend(const AttentionKernels& kernels, Planes planes, PlaneFetch fetch,
-                            int64_t rows, const std::vector<int32_t>& chosen) const {
+                            int64_t rows, const std::vector<int32_t>& slots) const {
     Buffer memory(static_cast<size_t>(StateFloats(rows, head_dim_)) * sizeof(float));
     Buffer lanes(static_cast<size_t>(rows * 3 * 16) * sizeof(float));
     SealedSegment segment;
     segment.upper = upper_.data();
     segment.lower = lower_.data();
     segment.scales = scales_.data();
-    segment.capacity = segment.groups = kGroups;
+    segment.capacity = kGroups;
     SealedWork work{};
     work.q = queries_.data();
     work.head_dim = head_dim_;
     work.planes = planes;
     work.first = GroupOf(segment, head_dim_, 0, 0);
-    work.chosen = chosen.empty() ? nullptr : chosen.data();
-    work.groups = chosen.empty() ? kGroups : static_cast<int64_t>(chosen.size());
+    work.slots = slots.data();
+    work.groups = static_cast<int64_t>(slots.size());
     work.end = work.groups;
     work.fetch = fetch;
     work.lanes = lanes.As<float>();
@@ -81,12 +81,12 @@ class EachFetch : public testing::TestWithParam<std::tuple<const KernelTable*, i
 TEST_P(EachFetch, GivesTheSameState) {
   const auto [table, head_dim] = GetParam();
   const Head head(head_dim);
-  const std::vector<int32_t> all, chosen{0, 3, 5};
+  const std::vector<int32_t> all{0, 1, 2, 3, 4, 5}, some{4, 0, 5};
   for (const Planes planes : {Planes::kBoth, Planes::kUpper}) {
     for (int64_t rows = 1; rows <= kMostRows; ++rows) {
-      for (const auto& groups : {all, chosen}) {
+      for (const auto& slots : {all, some}) {
         const auto state = [&](PlaneFetch fetch) {
-          return head.Attend(table->attention, planes, fetch, rows, groups);
+          return head.Attend(table->attention, planes, fetch, rows, slots);
         };
         const std::vector<float> near = state(PlaneFetch::kNear);
         ASSERT_GT(near[static_cast<size_t>(StateAt(nullptr, rows).padded)], 0.0f);  // a sum

@@ -1,5 +1,6 @@
-// Storing rows and sealing groups, over the words of one instruction set. Codes are those of
-// quant/hq8.h EncodeGroup, bit for bit: the same operations in the same order.
+// Storing rows, sealing groups and decoding them, over the words of one instruction set. Codes and
+// values are those of quant/hq8.h, bit for bit: the same operations in the same order, or exact
+// ones.
 
 namespace quantspec::cpu::QS_ISA {
 
@@ -169,6 +170,122 @@ inline void Seal(const SealArgs& args) {
   }
 }
 
-inline constexpr KvKernels kKvKernels{Store, Seal};
+// --------------------------------------------------------------------------------- unseal
+
+// Steps and zeros as DecodeValue multiplies and adds them: of the keys' channels or the values'
+// tokens and parts.
+struct Decoder {
+  alignas(64) float step[2 * kKvGroup];
+  alignas(64) float zero[2 * kKvGroup];
+};
+template <bool kBoth>
+inline void MakeDecoder(const F16* scales, const F16* zeros, int count, Decoder& out) {
+  for (int i = 0; i < count; i += Words::kLanes) {
+    const F scale = Words::LoadF16(scales + i);
+    Words::Store(out.step + i, kBoth ? Words::Mul(scale, Words::Set(1.0f / 16)) : scale);
+    Words::Store(out.zero + i, Words::LoadF16(zeros + i));
+  }
+}
+
+// Four codes in every lane, a byte each, joined of the low or the high nibbles of both planes, or
+// of the upper one.
+template <bool kBoth>
+QS_INLINE I LowCodes(I upper, I lower) {
+  const I mask = Words::SetInt(0x0F0F0F0F);
+  const I u = Words::And(upper, mask);
+  return kBoth ? Words::AddInt(Words::ShiftLeft(u, 4), Words::And(lower, mask)) : u;
+}
+template <bool kBoth>
+QS_INLINE I HighCodes(I upper, I lower) {
+  const I mask = Words::SetInt(0x0F0F0F0F);
+  if (!kBoth) return Words::And(Words::ShiftRight(upper, 4), mask);
+  return Words::AddInt(Words::And(upper, Words::SetInt(static_cast<int>(0xF0F0F0F0u))),
+                       Words::And(Words::ShiftRight(lower, 4), mask));
+}
+
+// The values of byte j of every lane, decoded by entry `at`. A code times a step is exact (8 by 11
+// bits), so a fused multiply-add changes nothing.
+template <bool kBoth>
+QS_INLINE F DecodeByte(I codes, int j, const Decoder& decoder, int at) {
+  I code = j == 0 ? codes : Words::ShiftRight(codes, 8 * j);
+  if (j < 3) code = Words::And(code, Words::SetInt(255));
+  if (kBoth) code = Words::AddInt(code, Words::SetInt(-kLowerBias));
+  return Words::Fma(Words::ToFloat(code), Words::Broadcast(decoder.step + at),
+                    Words::Broadcast(decoder.zero + at));
+}
+
+QS_INLINE I LoadCodes(const std::byte* p) {
+  return Words::LoadInt(reinterpret_cast<const int32_t*>(p));
+}
+
+template <bool kBoth, typename T>
+inline void UnsealKeys(const UnsealArgs& args) {
+  const int head_dim = args.head_dim;
+  Decoder decoder;
+  MakeDecoder<kBoth>(args.from.key_scales, args.from.key_zeros, head_dim, decoder);
+  int64_t from = 0;
+  for (int block = 0; block < kKvGroup / 32; ++block) {
+    T* low = reinterpret_cast<T*>(args.keys) + int64_t{block} * 2 * head_dim * kTokenBlock;
+    T* high = low + int64_t{head_dim} * kTokenBlock;
+    for (int channel = 0; channel < head_dim; channel += 4) {
+#pragma GCC unroll 4
+      for (int h = 0; h < kBlockVectors; ++h, from += 4 * Words::kLanes) {
+        const I upper = LoadCodes(args.from.upper + from);
+        const I lower = kBoth ? LoadCodes(args.from.lower + from) : Words::ZeroInt();
+        const I low_codes = LowCodes<kBoth>(upper, lower);
+        const I high_codes = HighCodes<kBoth>(upper, lower);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+          const int to = (channel + j) * kTokenBlock + h * Words::kLanes;
+          StoreElements(low + to, DecodeByte<kBoth>(low_codes, j, decoder, channel + j));
+          StoreElements(high + to, DecodeByte<kBoth>(high_codes, j, decoder, channel + j));
+        }
+      }
+    }
+  }
+}
+
+template <bool kBoth, typename T>
+inline void UnsealValues(const UnsealArgs& args) {
+  const int head_dim = args.head_dim;
+  Decoder decoder;
+  MakeDecoder<kBoth>(args.from.value_scales, args.from.value_zeros,
+                     kKvGroup * ValueGroups(head_dim), decoder);
+  for (int octet = 0; octet < kKvGroup / 8; ++octet) {
+    T* low = reinterpret_cast<T*>(args.values) + int64_t{8} * octet * head_dim;
+    T* high = low + int64_t{4} * head_dim;
+    for (int channel = 0; channel < head_dim; channel += Words::kLanes) {
+      const int64_t from = KeyCodeBytes(head_dim) +
+                           (int64_t{channel / 16} * (kKvGroup / 8) + octet) * 64 + channel % 16 * 4;
+      const I upper = LoadCodes(args.from.upper + from);
+      const I lower = kBoth ? LoadCodes(args.from.lower + from) : Words::ZeroInt();
+      const I low_codes = LowCodes<kBoth>(upper, lower);
+      const I high_codes = HighCodes<kBoth>(upper, lower);
+      const int at = channel / kKvGroup * kKvGroup + 8 * octet;  // of the octet's first token
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const int to = j * head_dim + channel;
+        StoreElements(low + to, DecodeByte<kBoth>(low_codes, j, decoder, at + j));
+        StoreElements(high + to, DecodeByte<kBoth>(high_codes, j, decoder, at + 4 + j));
+      }
+    }
+  }
+}
+
+template <bool kBoth, typename T>
+inline void UnsealGroup(const UnsealArgs& args) {
+  UnsealKeys<kBoth, T>(args);
+  UnsealValues<kBoth, T>(args);
+}
+
+inline void Unseal(const UnsealArgs& args) {
+  if (args.planes == Planes::kBoth) {
+    (args.type == KvType::kF32 ? UnsealGroup<true, float> : UnsealGroup<true, uint16_t>)(args);
+  } else {
+    (args.type == KvType::kF32 ? UnsealGroup<false, float> : UnsealGroup<false, uint16_t>)(args);
+  }
+}
+
+inline constexpr KvKernels kKvKernels{Store, Seal, Unseal};
 
 }  // namespace quantspec::cpu::QS_ISA

@@ -1,5 +1,5 @@
-// The cache half of the CPU backend: sizes, storing, copying, sealing, reading back. Attention is
-// in attention_backend.cc.
+// The cache of the CPU backend: sizes, storing, copying, sealing, decoding, reading back. Attention
+// is in attention_backend.cc.
 #include <algorithm>
 #include <cstring>
 
@@ -12,6 +12,7 @@ namespace {
 
 // Values below which handing work to the pool costs more than doing it here.
 constexpr int64_t kInlineValues = 16 * 1024;
+constexpr int64_t kInlineGroupColumns = 128;  // of a whole group
 
 // One head's keys or values.
 std::byte* HeadOf(std::byte* data, KvType type, int head_dim, int64_t capacity, int head) {
@@ -126,19 +127,29 @@ void CpuBackend::DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t
 }
 
 void CpuBackend::DoSealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
-                          const SealedSegment& to, int64_t first_group, int64_t groups) noexcept {
-  QS_CHECK(from_row % kDenseRows == 0);
+                          const SealedSegment& to, int64_t slot) noexcept {
   const int head_dim = geometry.head_dim;
-  const int64_t row_bytes = head_dim * ElementBytes(from.type);
+  const int64_t first = from_row * head_dim * ElementBytes(from.type);
   const auto seal = [&](int64_t unit) {
-    const int head = static_cast<int>(unit / groups);
-    const int64_t group = unit % groups;
-    const int64_t first = (from_row + group * kKvGroup) * row_bytes;
+    const int head = static_cast<int>(unit);
     table_.kv.seal({HeadOf(from.keys, from.type, head_dim, from.capacity, head) + first,
                     HeadOf(from.values, from.type, head_dim, from.capacity, head) + first,
-                    from.type, head_dim, GroupOf(to, head_dim, head, first_group + group)});
+                    from.type, head_dim, GroupOf(to, head_dim, head, slot)});
   };
-  ForUnits(geometry.kv_heads * groups, groups == 1 && geometry.kv_heads * head_dim <= 128, seal);
+  ForUnits(geometry.kv_heads, geometry.kv_heads * head_dim <= kInlineGroupColumns, seal);
+}
+
+void CpuBackend::DoUnsealKv(KvGeometry geometry, const SealedSegment& from, int64_t slot,
+                            const DenseSegment& to, int64_t to_row) noexcept {
+  const int head_dim = geometry.head_dim;
+  const int64_t first = to_row * head_dim * ElementBytes(to.type);
+  const auto unseal = [&](int64_t unit) {
+    const int head = static_cast<int>(unit);
+    table_.kv.unseal({GroupOf(from, head_dim, head, slot), Planes::kBoth, to.type, head_dim,
+                      HeadOf(to.keys, to.type, head_dim, to.capacity, head) + first,
+                      HeadOf(to.values, to.type, head_dim, to.capacity, head) + first});
+  };
+  ForUnits(geometry.kv_heads, geometry.kv_heads * head_dim <= kInlineGroupColumns, unseal);
 }
 
 void CpuBackend::DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
@@ -156,9 +167,9 @@ void CpuBackend::DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int6
 }
 
 void CpuBackend::DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head,
-                             int64_t group, const GroupCodes& out) const noexcept {
+                             int64_t slot, const GroupCodes& out) const noexcept {
   const int head_dim = geometry.head_dim;
-  const SealedGroup from = GroupOf(segment, head_dim, head, group);
+  const SealedGroup from = GroupOf(segment, head_dim, head, slot);
   const int64_t values_at = KeyCodeBytes(head_dim);
   for (int token = 0; token < kKvGroup; ++token) {
     for (int c = 0; c < head_dim; ++c) {

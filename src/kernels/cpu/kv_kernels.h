@@ -1,4 +1,4 @@
-// Writing to the cache: storing rows and sealing groups, for one instruction set.
+// Writing to the cache for one instruction set: storing rows, sealing groups, decoding them.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +30,20 @@ struct SealArgs {
   SealedGroup out;
 };
 
+// One group of one head, to dense rows of that head.
+struct UnsealArgs {
+  SealedGroup from;
+  Planes planes;
+  KvType type;
+  int head_dim;
+  std::byte* keys;  // the first of 128 rows, which starts a block of 16
+  std::byte* values;
+};
+
 struct KvKernels {
   void (*store)(const StoreArgs& args);
   void (*seal)(const SealArgs& args);
+  void (*unseal)(const UnsealArgs& args);
 };
 
 }  // namespace quantspec::cpu

@@ -4,13 +4,13 @@
 // Dense: keys [kv_head][block of 16 tokens][head_dim][16 tokens], so that scores need no sums over
 // lanes; values [kv_head][token][head_dim].
 //
-// Sealed, upper and lower plane alike, [kv_head][group]: first the keys' codes, then the values',
+// Sealed, upper and lower plane alike, [kv_head][slot]: first the keys' codes, then the values',
 // in vectors of 64 bytes. Byte 4 l + j of a vector of
 // - keys, [block of 32 tokens][quad of channels]: channel 4 quad + j of token 32 block + l in its
 //   low nibble, of token 32 block + 16 + l in its high one;
 // - values, [block of 16 channels][8 tokens]: channel 16 block + l of token 8 i + j in its low
 //   nibble, of token 8 i + 4 + j in its high one.
-// Scales, f16, [kv_head][group]: key scales [head_dim], key zeros [head_dim], value scales
+// Scales, f16, [kv_head][slot]: key scales [head_dim], key zeros [head_dim], value scales
 // [head_dim / ValueGroup][128], value zeros likewise.
 #pragma once
 
@@ -68,21 +68,21 @@ struct SealedGroup {
   F16* value_scales;
   F16* value_zeros;
 };
-// The one `groups` further on in the segment.
-inline SealedGroup GroupAfter(const SealedGroup& from, int head_dim, int64_t groups) {
-  const int64_t plane = groups * PlaneGroupBytes(head_dim);
-  const int64_t scales = groups * ScaleGroupBytes(head_dim) / static_cast<int64_t>(sizeof(F16));
+// The one `slots` further on in the segment.
+inline SealedGroup GroupAfter(const SealedGroup& from, int head_dim, int64_t slots) {
+  const int64_t plane = slots * PlaneGroupBytes(head_dim);
+  const int64_t scales = slots * ScaleGroupBytes(head_dim) / static_cast<int64_t>(sizeof(F16));
   return {from.upper + plane,         from.lower == nullptr ? nullptr : from.lower + plane,
           from.key_scales + scales,   from.key_zeros + scales,
           from.value_scales + scales, from.value_zeros + scales};
 }
-inline SealedGroup GroupOf(const SealedSegment& segment, int head_dim, int head, int64_t group) {
+inline SealedGroup GroupOf(const SealedSegment& segment, int head_dim, int head, int64_t slot) {
   F16* scales = reinterpret_cast<F16*>(segment.scales);
   F16* value_scales = scales + 2 * head_dim;
   const SealedGroup first{segment.upper, segment.lower,
                           scales,        scales + head_dim,
                           value_scales,  value_scales + kKvGroup * ValueGroups(head_dim)};
-  return GroupAfter(first, head_dim, head * segment.capacity + group);
+  return GroupAfter(first, head_dim, head * segment.capacity + slot);
 }
 
 }  // namespace quantspec::cpu

@@ -23,7 +23,8 @@ TEST_P(MatMulHalves, AreSumsOfRoundedNumbers) {
     const std::unique_ptr<Backend> backend = MakeBackend(pool, isa(), rows, inputs);
     const Matrix m(*backend, {c().format, outputs, inputs, c().group}, 1);
     const std::vector<float> x = RandomRows(rows, inputs);
-    const std::vector<float> y = Multiply(*backend, m, c().planes, x.data(), rows, Inputs::kHalf);
+    const std::vector<float> y =
+        Multiply(*backend, m, c().planes, x.data(), rows, Activations::kBf16);
     if (isa() != "amx" || c().format == WeightFormat::kF32) {
       ASSERT_EQ(y, Multiply(*backend, m, c().planes, x.data(), rows)) << "no tiles";
       continue;

@@ -102,19 +102,19 @@ inline std::unique_ptr<Backend> MakeBackend(ThreadPool& pool, std::string_view i
   limits.positions = 128;
   limits.geometry = {1, 64};
   limits.q_heads = 1;
-  limits.fine_rows = rows;
+  limits.step_rows = rows;
   backend->Reserve(limits);
   return backend;
 }
 
 inline std::vector<float> Multiply(Backend& backend, const Matrix& m, Planes planes, const float* x,
-                                   int64_t rows, Inputs input_planes = Inputs::kOnePlane) {
+                                   int64_t rows, Activations activations = Activations::kInt8) {
   std::vector<float> y(static_cast<size_t>(rows * m.spec.outputs), kSentinel);
   Product product;
   product.weight = &m.packed;
   product.planes = planes;
   product.y = Rows(y.data(), rows, m.spec.outputs);
-  backend.MatMul(ConstRows(x, rows, m.spec.inputs), {&product, 1}, input_planes);
+  backend.MatMul(ConstRows(x, rows, m.spec.inputs), {&product, 1}, activations);
   return y;
 }
 

@@ -126,17 +126,17 @@ TEST_P(MatMul, ARowsBitsDoNotDependOnOtherRowsOrThreads) {
   std::vector<int64_t> counts;
   for (int64_t rows = 1; rows <= 17; ++rows) counts.push_back(rows);
   counts.push_back(most);
-  for (const Inputs input_planes : {Inputs::kOnePlane, Inputs::kTwoPlanes, Inputs::kHalf}) {
+  for (const Activations activations :
+       {Activations::kInt8, Activations::kInt16, Activations::kBf16}) {
     std::vector<float> expected;
     for (int64_t row = 0; row < most; ++row) {
       const std::vector<float> y =
-          Multiply(*alone, m, c().planes, x.data() + row * inputs, 1, input_planes);
+          Multiply(*alone, m, c().planes, x.data() + row * inputs, 1, activations);
       expected.insert(expected.end(), y.begin(), y.end());
     }
     for (const int64_t rows : counts) {
       for (Backend* backend : {alone.get(), pair.get()}) {
-        const std::vector<float> y =
-            Multiply(*backend, m, c().planes, x.data(), rows, input_planes);
+        const std::vector<float> y = Multiply(*backend, m, c().planes, x.data(), rows, activations);
         ASSERT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0) << rows;
       }
     }
@@ -152,7 +152,7 @@ TEST_P(MatMul, TwoPlanesOfInputsLoseAHundredTimesLess) {
   const Matrix m(*backend, {c().format, outputs, inputs, c().group}, 1);
   const std::vector<float> x = RandomRows(rows, inputs);
   const std::vector<float> y =
-      Multiply(*backend, m, c().planes, x.data(), rows, Inputs::kTwoPlanes);
+      Multiply(*backend, m, c().planes, x.data(), rows, Activations::kInt16);
   for (int64_t i = 0; i < rows * outputs; ++i) {
     const Expected e = Expect(m, x.data() + i / outputs * inputs, i % outputs, c().planes);
     const double rounding = m.quantized() ? e.rounding / 100 : e.rounding;
@@ -168,7 +168,7 @@ TEST_P(MatMul, BiasAndResidualAreAddedAndNothingElseIsTouched) {
   const std::vector<float> x = RandomRows(rows, inputs);
   std::vector<float> bias(static_cast<size_t>(outputs));
   for (size_t i = 0; i < bias.size(); ++i) bias[i] = Noise(5, i);
-  for (const Inputs kind : {Inputs::kOnePlane, Inputs::kHalf}) {
+  for (const Activations kind : {Activations::kInt8, Activations::kBf16}) {
     const std::vector<float> plain = Multiply(*backend, m, c().planes, x.data(), rows, kind);
     std::vector<float> y(static_cast<size_t>(rows * stride), kSentinel);
     Product product;

@@ -122,6 +122,10 @@ struct WordsBase {
   static QS_INLINE I ShiftLeft(I a, int bits) {
     return _mm256_sll_epi32(a, _mm_cvtsi32_si128(bits));
   }
+  static QS_INLINE I ShiftRight(I a, int bits) {
+    return _mm256_srl_epi32(a, _mm_cvtsi32_si128(bits));
+  }
+  static QS_INLINE I And(I a, I b) { return _mm256_and_si256(a, b); }
   static QS_INLINE int SumInt(I x) {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));

@@ -101,6 +101,10 @@ struct Words {
   static QS_INLINE I ShiftLeft(I a, int bits) {
     return _mm512_sll_epi32(a, _mm_cvtsi32_si128(bits));
   }
+  static QS_INLINE I ShiftRight(I a, int bits) {
+    return _mm512_srl_epi32(a, _mm_cvtsi32_si128(bits));
+  }
+  static QS_INLINE I And(I a, I b) { return _mm512_and_si512(a, b); }
   static QS_INLINE int SumInt(I x) { return _mm512_reduce_add_epi32(x); }
   static QS_INLINE void StoreBytes(int8_t* p, I x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x));

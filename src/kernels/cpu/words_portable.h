@@ -119,6 +119,9 @@ struct Words {
   static QS_INLINE void StoreInt(void* p, I x) { __builtin_memcpy(p, &x, sizeof(x)); }
   static QS_INLINE I AddInt(I a, I b) { return I(Unsigned32(a) + Unsigned32(b)); }
   static QS_INLINE I ShiftLeft(I a, int bits) { return I(Unsigned32(a) << bits); }
+  // Zeros come in.
+  static QS_INLINE I ShiftRight(I a, int bits) { return I(Unsigned32(a) >> bits); }
+  static QS_INLINE I And(I a, I b) { return a & b; }
   static QS_INLINE int SumInt(I x) { return x[0] + x[1] + x[2] + x[3]; }
   // kLanes values in [-128, 127] as bytes, and back.
   static QS_INLINE void StoreBytes(int8_t* p, I x) { QS_EACH p[i] = static_cast<int8_t>(x[i]); }

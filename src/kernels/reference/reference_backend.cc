@@ -85,7 +85,8 @@ void ReferenceBackend::DoPackDense(ConstRows rows, int64_t first_output,
   }
 }
 
-void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products, Inputs) noexcept {
+void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products,
+                                Activations) noexcept {
   for (const Product& product : products) {
     const PackedWeight& weight = *product.weight;
     const int64_t last = product.first_output + product.OutputCount();
@@ -109,13 +110,26 @@ void ReferenceBackend::DoMatMul(ConstRows x, std::span<const Product> products, 
 
 // ----------------------------------------------------------------------------------- rows
 
-void ReferenceBackend::DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
-                               Rows out) noexcept {
-  const GgmlTypeInfo& info = *FindGgmlType(static_cast<uint32_t>(table.type));
-  const int64_t row_bytes = table.hidden / info.block_values * info.block_bytes;
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    DecodeGgml(table.type, table.data + tokens[i] * row_bytes, table.hidden,
-               out.Row(static_cast<int64_t>(i)));
+void ReferenceBackend::DoRotate(Rows x, int heads, const Rotation& rotation,
+                                int64_t first_position) noexcept {
+  const int64_t head_dim = x.columns / heads;
+  const int half = rotation.rotated / 2;
+  const bool pairs = rotation.layout == RopeLayout::kPairs;
+  for (int64_t row = 0; row < x.rows; ++row) {
+    const float* angles = rotation.table + (first_position + row) * rotation.rotated;
+    for (int head = 0; head < heads; ++head) {
+      float* values = x.Row(row) + head * head_dim;
+      for (int i = 0; i < half; ++i) {
+        float& a = pairs ? values[2 * i] : values[i];
+        float& b = pairs ? values[2 * i + 1] : values[i + half];
+        const double cosine = angles[2 * i];
+        const double sine = angles[2 * i + 1];
+        const double rotated_a = a * cosine - b * sine;
+        const double rotated_b = a * sine + b * cosine;
+        a = static_cast<float>(rotated_a);
+        b = static_cast<float>(rotated_b);
+      }
+    }
   }
 }
 

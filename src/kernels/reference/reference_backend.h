@@ -8,11 +8,11 @@
 #pragma once
 
 #include "base/buffer.h"
-#include "kernels/backend.h"
+#include "kernels/host_backend.h"
 
 namespace quantspec {
 
-class ReferenceBackend final : public Backend {
+class ReferenceBackend final : public HostBackend {
  public:
   std::string_view isa() const override { return "reference"; }
   size_t ScratchBytes(const ScratchLimits& limits) const override;
@@ -26,22 +26,30 @@ class ReferenceBackend final : public Backend {
                        const PackedWeight& weight) const noexcept override;
   void DoPackDense(ConstRows rows, int64_t first_output,
                    const PackedWeight& weight) const noexcept override;
-  void DoMatMul(ConstRows x, std::span<const Product> products, Inputs inputs) noexcept override;
+  void DoMatMul(ConstRows x, std::span<const Product> products,
+                Activations activations) noexcept override;
   void DoStoreKv(ConstRows k, ConstRows v, KvGeometry geometry, const DenseSegment& segment,
                  int64_t first_row) noexcept override;
   void DoCopyKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row, int64_t rows,
                 const DenseSegment& to, int64_t to_row) noexcept override;
   void DoSealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
-                const SealedSegment& to, int64_t first_group, int64_t groups) noexcept override;
+                const SealedSegment& to, int64_t slot) noexcept override;
+  void DoUnsealKv(KvGeometry geometry, const SealedSegment& from, int64_t slot,
+                  const DenseSegment& to, int64_t to_row) noexcept override;
+  void DoChooseGroups(ConstRows masses, std::span<const int32_t> slots, int64_t count,
+                      int32_t* chosen) noexcept override;
   void DoAttend(const AttendArgs& args) noexcept override;
   void DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
                 float* v) const noexcept override;
-  void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t group,
+  void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t slot,
                    const GroupCodes& out) const noexcept override;
-  void DoEmbed(const EmbeddingTable& table, std::span<const int32_t> tokens,
-               Rows out) noexcept override;
+  void DoRotate(Rows x, int heads, const Rotation& rotation,
+                int64_t first_position) noexcept override;
   void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept override;
   void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept override;
+
+  // One sequence of a call.
+  void AttendSequence(const AttendArgs& args, const AttendRows& rows);
 
   Buffer scores_;  // double [positions]
 };

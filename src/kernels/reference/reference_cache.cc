@@ -37,9 +37,9 @@ struct Group {
   GroupScale* v_scales;                            // [kKvGroup][head_dim / ValueGroup]
 };
 
-Group GroupAt(KvGeometry geometry, const SealedSegment& segment, int head, int64_t group) {
+Group GroupAt(KvGeometry geometry, const SealedSegment& segment, int head, int64_t slot) {
   const int64_t codes = CodesOf(geometry);
-  const int64_t index = head * segment.capacity + group;
+  const int64_t index = head * segment.capacity + slot;
   auto* upper = reinterpret_cast<uint8_t*>(segment.upper) + index * 2 * codes;
   uint8_t* lower = segment.lower == nullptr
                        ? nullptr
@@ -87,38 +87,34 @@ void ReferenceBackend::DoCopyKv(KvGeometry geometry, const DenseSegment& from, i
 }
 
 void ReferenceBackend::DoSealKv(KvGeometry geometry, const DenseSegment& from, int64_t from_row,
-                                const SealedSegment& to, int64_t first_group,
-                                int64_t groups) noexcept {
+                                const SealedSegment& to, int64_t slot) noexcept {
   const int value_group = ValueGroup(geometry.head_dim);
   const int value_groups = geometry.head_dim / value_group;
   float x[kKvGroup];
   uint8_t upper[kKvGroup];
   uint8_t lower[kKvGroup];
-  for (int64_t g = 0; g < groups; ++g) {
-    const int64_t first = from_row + g * kKvGroup;
-    for (int head = 0; head < geometry.kv_heads; ++head) {
-      const Group out = GroupAt(geometry, to, head, first_group + g);
-      for (int channel = 0; channel < geometry.head_dim; ++channel) {
-        for (int t = 0; t < kKvGroup; ++t) {
-          x[t] = LoadDense(from.type, from.keys, DenseIndex(geometry, first + t, head, channel));
-        }
-        out.k_scales[channel] = EncodeGroup(x, kKvGroup, 1, upper, lower);
-        for (int t = 0; t < kKvGroup; ++t) {
-          out.k_upper[t * geometry.head_dim + channel] = upper[t];
-          out.k_lower[t * geometry.head_dim + channel] = lower[t];
-        }
-      }
+  for (int head = 0; head < geometry.kv_heads; ++head) {
+    const Group out = GroupAt(geometry, to, head, slot);
+    for (int channel = 0; channel < geometry.head_dim; ++channel) {
       for (int t = 0; t < kKvGroup; ++t) {
-        for (int part = 0; part < value_groups; ++part) {
-          const int channel = part * value_group;
-          for (int i = 0; i < value_group; ++i) {
-            x[i] = LoadDense(from.type, from.values,
-                             DenseIndex(geometry, first + t, head, channel + i));
-          }
-          const int64_t codes = int64_t{t} * geometry.head_dim + channel;
-          out.v_scales[t * value_groups + part] =
-              EncodeGroup(x, value_group, 1, out.v_upper + codes, out.v_lower + codes);
+        x[t] = LoadDense(from.type, from.keys, DenseIndex(geometry, from_row + t, head, channel));
+      }
+      out.k_scales[channel] = EncodeGroup(x, kKvGroup, 1, upper, lower);
+      for (int t = 0; t < kKvGroup; ++t) {
+        out.k_upper[t * geometry.head_dim + channel] = upper[t];
+        out.k_lower[t * geometry.head_dim + channel] = lower[t];
+      }
+    }
+    for (int t = 0; t < kKvGroup; ++t) {
+      for (int part = 0; part < value_groups; ++part) {
+        const int channel = part * value_group;
+        for (int i = 0; i < value_group; ++i) {
+          x[i] = LoadDense(from.type, from.values,
+                           DenseIndex(geometry, from_row + t, head, channel + i));
         }
+        const int64_t codes = int64_t{t} * geometry.head_dim + channel;
+        out.v_scales[t * value_groups + part] =
+            EncodeGroup(x, value_group, 1, out.v_upper + codes, out.v_lower + codes);
       }
     }
   }
@@ -126,31 +122,73 @@ void ReferenceBackend::DoSealKv(KvGeometry geometry, const DenseSegment& from, i
 
 namespace {
 
-// Calls visit(position, key(channel), value(channel)) for every token that a query at `position`
-// sees, in the order of the view.
-template <typename Visit>
-void ForEachToken(const KvView& kv, int head, int64_t position, Visit visit) {
-  const KvGeometry geometry = kv.geometry;
-  const int value_group = ValueGroup(geometry.head_dim);
-  const int64_t groups = kv.ReadGroups();
-  for (int64_t g = 0; g < groups; ++g) {
-    const Group group =
-        GroupAt(geometry, kv.sealed, head, kv.chosen == nullptr ? g : kv.chosen[head * groups + g]);
+// Of token t of a group, channel c.
+float KeyOf(const Group& group, int head_dim, int t, int c, Planes planes) {
+  const int64_t at = int64_t{t} * head_dim + c;
+  const uint8_t lower = planes == Planes::kBoth ? group.k_lower[at] : uint8_t{0};
+  return DecodeValue(group.k_scales[c], group.k_upper[at], lower, planes);
+}
+float ValueOf(const Group& group, int head_dim, int t, int c, Planes planes) {
+  const int64_t at = int64_t{t} * head_dim + c;
+  const uint8_t lower = planes == Planes::kBoth ? group.v_lower[at] : uint8_t{0};
+  const int part = ValueGroup(head_dim);
+  return DecodeValue(group.v_scales[t * (head_dim / part) + c / part], group.v_upper[at], lower,
+                     planes);
+}
+
+}  // namespace
+
+void ReferenceBackend::DoUnsealKv(KvGeometry geometry, const SealedSegment& from, int64_t slot,
+                                  const DenseSegment& to, int64_t to_row) noexcept {
+  for (int head = 0; head < geometry.kv_heads; ++head) {
+    const Group group = GroupAt(geometry, from, head, slot);
     for (int t = 0; t < kKvGroup; ++t) {
-      const int64_t first = int64_t{t} * geometry.head_dim;
-      const auto lower = [&](const uint8_t* plane, int64_t index) {
-        return kv.planes == Planes::kBoth ? plane[index] : uint8_t{0};
-      };
-      visit(
-          [&](int c) {
-            return DecodeValue(group.k_scales[c], group.k_upper[first + c],
-                               lower(group.k_lower, first + c), kv.planes);
-          },
-          [&](int c) {
-            const int index = t * (geometry.head_dim / value_group) + c / value_group;
-            return DecodeValue(group.v_scales[index], group.v_upper[first + c],
-                               lower(group.v_lower, first + c), kv.planes);
-          });
+      for (int c = 0; c < geometry.head_dim; ++c) {
+        const int64_t index = DenseIndex(geometry, to_row + t, head, c);
+        StoreDense(to.type, to.keys, index, KeyOf(group, geometry.head_dim, t, c, Planes::kBoth));
+        StoreDense(to.type, to.values, index,
+                   ValueOf(group, geometry.head_dim, t, c, Planes::kBoth));
+      }
+    }
+  }
+}
+
+void ReferenceBackend::DoChooseGroups(ConstRows masses, std::span<const int32_t> slots,
+                                      int64_t count, int32_t* chosen) noexcept {
+  const auto groups = static_cast<int64_t>(slots.size());
+  for (int64_t head = 0; head < masses.rows; ++head) {
+    const auto mass = [&](int64_t group) {
+      if (group >= masses.columns) return INFINITY;
+      const float x = masses.Row(head)[group];
+      return std::isnan(x) ? -INFINITY : x;
+    };
+    for (int64_t group = 0; group < groups; ++group) {
+      int64_t before = 0;  // groups that are chosen before this one
+      for (int64_t other = 0; other < groups; ++other) {
+        before += mass(other) > mass(group) || (mass(other) == mass(group) && other < group);
+      }
+      if (before < count) *chosen++ = slots[static_cast<size_t>(group)];
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------ attention
+
+namespace {
+
+// Calls visit(key(channel), value(channel)) for every token that a query at `position` sees, in the
+// order of the view.
+template <typename Visit>
+void ForEachToken(KvGeometry geometry, const KvView& kv, int head, int64_t position, Visit visit) {
+  for (int i = 0; i < kv.run_count; ++i) {
+    const GroupRun& run = kv.runs[i];
+    const int32_t* slots = run.slots + (run.by_head ? head * run.count : 0);
+    for (int64_t g = 0; g < run.count; ++g) {
+      const Group group = GroupAt(geometry, kv.sealed, head, slots[g]);
+      for (int t = 0; t < kKvGroup; ++t) {
+        visit([&](int c) { return KeyOf(group, geometry.head_dim, t, c, run.planes); },
+              [&](int c) { return ValueOf(group, geometry.head_dim, t, c, run.planes); });
+      }
     }
   }
   for (int i = 0; i < kv.dense_count; ++i) {
@@ -167,80 +205,42 @@ void ForEachToken(const KvView& kv, int head, int64_t position, Visit visit) {
   }
 }
 
-// KvView::group_weights of one row, whose scores and their softmax are given; the largest so far
+// AttendRows::masses of one row, whose scores and their softmax are given; the largest so far
 // stays.
-void WeighGroups(const double* scores, double highest, double sum, int64_t groups, float* weights) {
+void TakeMasses(const double* scores, double highest, double sum, int64_t groups, float* masses) {
   for (int64_t g = 0; g < groups; ++g) {
     double part = 0.0;
     for (int t = 0; t < kKvGroup; ++t) part += std::exp(scores[g * kKvGroup + t] - highest);
-    weights[g] = std::max(weights[g], static_cast<float>(std::log2(part / sum)));
-  }
-}
-
-// One head of the token at `position`, turned; `out` has head_dim values.
-void Turn(const Rotation& rotation, int64_t position, const float* x, int head_dim, float* out) {
-  std::copy_n(x, head_dim, out);
-  const int half = rotation.rotated / 2;
-  for (int i = 0; i < half; ++i) {
-    const bool pairs = rotation.layout == RopeLayout::kPairs;
-    float& a = pairs ? out[2 * i] : out[i];
-    float& b = pairs ? out[2 * i + 1] : out[i + half];
-    const float* angle = rotation.table + position * rotation.rotated + 2 * i;
-    const double cosine = angle[0];
-    const double sine = angle[1];
-    const double turned_a = a * cosine - b * sine;
-    const double turned_b = a * sine + b * cosine;
-    a = static_cast<float>(turned_a);
-    b = static_cast<float>(turned_b);
-  }
-}
-
-// Writes the tokens' own keys and values.
-void StoreOwnRows(const AttendArgs& args) {
-  const KvGeometry geometry = args.kv.geometry;
-  float key[256];
-  for (int i = 0; i < args.kv.dense_count; ++i) {
-    const DenseSegment& segment = args.kv.dense[i];
-    const RowRange own = OwnRows(args, segment);
-    for (int64_t row = own.first; row < own.last; ++row) {
-      const int64_t position = segment.first_position + row;
-      const int64_t token = position - args.first_position;
-      for (int head = 0; head < geometry.kv_heads; ++head) {
-        const int64_t at = int64_t{head} * geometry.head_dim;
-        Turn(args.rotation, position, args.k.Row(token) + at, geometry.head_dim, key);
-        for (int c = 0; c < geometry.head_dim; ++c) {
-          const int64_t index = DenseIndex(geometry, row, head, c);
-          StoreDense(segment.type, segment.keys, index, key[c]);
-          StoreDense(segment.type, segment.values, index, args.v.Row(token)[at + c]);
-        }
-      }
-    }
+    masses[g] = std::max(masses[g], static_cast<float>(std::log2(part / sum)));
   }
 }
 
 }  // namespace
 
 void ReferenceBackend::DoAttend(const AttendArgs& args) noexcept {
-  const int head_dim = args.kv.geometry.head_dim;
-  const int heads_per_kv = args.q_heads / args.kv.geometry.kv_heads;
+  for (const AttendRows& rows : args.sequences) AttendSequence(args, rows);
+}
+
+void ReferenceBackend::AttendSequence(const AttendArgs& args, const AttendRows& rows) {
+  const KvGeometry geometry = args.geometry;
+  const int head_dim = geometry.head_dim;
+  const int heads_per_kv = args.q_heads / geometry.kv_heads;
   auto* scores = scores_.As<double>();
-  const int64_t groups = args.kv.sealed.groups;
-  if (args.kv.group_weights != nullptr) {
-    std::fill_n(args.kv.group_weights, args.kv.geometry.kv_heads * groups, -INFINITY);
-  }
-  int64_t most = groups * kKvGroup;
-  for (int i = 0; i < args.kv.dense_count; ++i) most += args.kv.dense[i].rows;
+  const bool has_masses = rows.masses != nullptr && rows.kv.run_count > 0;
+  const int64_t groups = has_masses ? rows.kv.runs[0].count : 0;
+  std::fill_n(rows.masses, geometry.kv_heads * groups, -INFINITY);
+  int64_t most = rows.kv.Groups() * kKvGroup;
+  for (int i = 0; i < rows.kv.dense_count; ++i) most += rows.kv.dense[i].rows;
   QS_CHECK(static_cast<size_t>(most) * sizeof(double) <= scores_.bytes());
-  if (args.k.rows > 0) StoreOwnRows(args);
-  for (int64_t row = 0; row < args.q.rows; ++row) {
-    const int64_t position = args.first_position + row;
+  for (int64_t row = 0; row < rows.rows; ++row) {
+    const int64_t position = rows.first_position + row;
+    const bool gives_masses = args.math == AttendMath::kCodes || row == rows.rows - 1;
     for (int q_head = 0; q_head < args.q_heads; ++q_head) {
-      float q[256];
-      Turn(args.rotation, position, args.q.Row(row) + int64_t{q_head} * head_dim, head_dim, q);
+      const float* q = args.q.Row(rows.first_row + row) + int64_t{q_head} * head_dim;
       const int head = q_head / heads_per_kv;
       int64_t tokens = 0;
       double highest = -INFINITY;
-      ForEachToken(args.kv, head, position, [&](auto key, auto) {
+      ForEachToken(geometry, rows.kv, head, position, [&](auto key, auto) {
         double score = 0.0;
         for (int c = 0; c < head_dim; ++c) score += double{q[c]} * key(c);
         scores[tokens] = score * args.scale;
@@ -249,15 +249,15 @@ void ReferenceBackend::DoAttend(const AttendArgs& args) noexcept {
       double sum = 0.0;
       double out[256] = {};
       int64_t token = 0;
-      ForEachToken(args.kv, head, position, [&](auto, auto value) {
+      ForEachToken(geometry, rows.kv, head, position, [&](auto, auto value) {
         const double weight = std::exp(scores[token++] - highest);
         sum += weight;
         for (int c = 0; c < head_dim; ++c) out[c] += weight * value(c);
       });
-      float* row_out = args.out.Row(row) + int64_t{q_head} * head_dim;
+      float* row_out = args.out.Row(rows.first_row + row) + int64_t{q_head} * head_dim;
       for (int c = 0; c < head_dim; ++c) row_out[c] = static_cast<float>(out[c] / sum);
-      if (args.kv.group_weights != nullptr) {
-        WeighGroups(scores, highest, sum, groups, args.kv.group_weights + head * groups);
+      if (gives_masses && groups > 0) {
+        TakeMasses(scores, highest, sum, groups, rows.masses + head * groups);
       }
     }
   }
@@ -273,8 +273,8 @@ void ReferenceBackend::DoLoadKv(KvGeometry geometry, const DenseSegment& segment
 }
 
 void ReferenceBackend::DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head,
-                                   int64_t group, const GroupCodes& out) const noexcept {
-  const Group from = GroupAt(geometry, segment, head, group);
+                                   int64_t slot, const GroupCodes& out) const noexcept {
+  const Group from = GroupAt(geometry, segment, head, slot);
   const int64_t codes = CodesOf(geometry);
   std::copy_n(from.k_upper, codes, out.k_upper);
   std::copy_n(from.k_lower, codes, out.k_lower);
