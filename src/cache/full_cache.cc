@@ -1,5 +1,7 @@
 #include "cache/full_cache.h"
 
+#include <algorithm>
+
 namespace quantspec {
 namespace {
 
@@ -13,57 +15,44 @@ uint64_t FullCache::Bytes(const KvCacheSpec& spec, const Backend& backend) {
 }
 
 FullCache::FullCache(const KvCacheSpec& spec, const Backend& backend)
-    : spec_(spec), memory_(Bytes(spec, backend)) {
+    : KvCache(spec), memory_(backend.Allocate(Bytes(spec, backend))) {
   std::byte* next = memory_.data();
   for (int layer = 0; layer < spec.layers; ++layer) {
     layers_.push_back(CarveDense(next, spec, backend, Capacity(spec)));
   }
 }
 
-void FullCache::Extend(int tokens) {
-  QS_CHECK(tokens >= 0 && tokens <= Room());
-  length_ += tokens;
+int FullCache::PromptRoom() const {
+  return std::min(kChunkTokens - length_ % kChunkTokens, spec_.context - length_);
 }
 
-DenseSegment FullCache::Live(int layer) const {
-  DenseSegment live = layers_[static_cast<size_t>(layer)];
-  live.rows = length_;
-  return live;
-}
-
-KvView FullCache::View(int layer, Reader) {
+KvView FullCache::View(int layer) const {
   KvView view;
-  view.geometry = spec_.geometry;
-  view.dense[0] = Live(layer);
+  view.dense[0] = layers_[static_cast<size_t>(layer)];
+  view.dense[0].rows = length_;
   view.dense_count = 1;
   return view;
 }
 
-void FullCache::Truncate(int length) {
-  QS_CHECK(length >= committed_ && length <= length_);
-  length_ = length;
+void FullCache::Rewind(int length) {
+  QS_CHECK(CanRewind(length) && length_ == committed_);
+  length_ = committed_ = length;
 }
 
-void FullCache::Commit(Backend&) { committed_ = length_; }
-
-DenseSegment FullCache::PromptSegment(int layer, int tokens) {
-  QS_CHECK(length_ == 0 && tokens <= spec_.context);
-  return layers_[static_cast<size_t>(layer)];
+std::unique_ptr<KvCache> FullCache::Fork(Backend& backend) const {
+  QS_CHECK(length_ == committed_);
+  auto copy = std::make_unique<FullCache>(spec_, backend);
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    backend.CopyKv(spec_.geometry, layers_[layer], 0, length_, copy->layers_[layer], 0);
+  }
+  copy->length_ = copy->committed_ = length_;
+  return copy;
 }
-
-void FullCache::TakePrompt(Backend&, int, int) {}  // it was collected where it belongs
-
-void FullCache::EndPrompt(int tokens) { length_ = committed_ = tokens; }
 
 void FullCache::AddTo(Digest& digest, const Backend& backend) const {
   for (int layer = 0; layer < spec_.layers; ++layer) {
-    AddRows(digest, backend, spec_.geometry, Live(layer));
+    AddRows(digest, backend, spec_.geometry, View(layer).dense[0]);
   }
-}
-
-uint64_t FullCache::ReadBytes(const Backend&, Reader) const {
-  return static_cast<uint64_t>(spec_.layers) * static_cast<uint64_t>(length_) *
-         DenseRowBytes(spec_.geometry, spec_.dense_type);
 }
 
 }  // namespace quantspec

@@ -1,172 +1,202 @@
 #include "cache/hierarchical_cache.h"
 
 #include <algorithm>
+#include <string>
+
+#include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
 
 constexpr int kTail = 2 * kKvGroup;  // rows of the double buffer
 
-// Groups that are sealed once `tokens` are committed: the newest kKvGroup tokens stay dense.
-int SealedGroups(int tokens) { return tokens < kTail ? 0 : tokens / kKvGroup - 1; }
-
-int64_t PromptCapacity(const KvCacheSpec& spec) { return RoundUp(spec.context, kDenseRows); }
+size_t TableBytes(const KvCacheSpec& spec) {
+  return static_cast<size_t>(RoundUp(SlotsOf(spec) * int64_t{sizeof(int32_t)}, 64));
+}
 
 }  // namespace
 
 uint64_t HierarchicalCache::Bytes(const KvCacheSpec& spec, const Backend& backend) {
-  const SealedBytes sealed = backend.SizeOf(spec.geometry, SealedGroups(spec.context));
   const size_t block = backend.DenseBytes(spec.geometry, spec.dense_type, kKvGroup);
-  const size_t prompt = backend.DenseBytes(spec.geometry, spec.dense_type, PromptCapacity(spec));
-  return static_cast<uint64_t>(spec.layers) *
-             (sealed.upper + sealed.lower + sealed.scales + 4 * block +
-              GroupChoice::Bytes(spec.geometry.kv_heads, SealedGroups(spec.context))) +
-         2 * prompt;
+  return static_cast<uint64_t>(spec.layers) * 4 * block + TableBytes(spec);
 }
 
-HierarchicalCache::HierarchicalCache(const KvCacheSpec& spec, const Backend& backend)
-    : spec_(spec), memory_(Bytes(spec, backend)) {
-  const int64_t capacity = SealedGroups(spec.context);
-  const SealedBytes bytes = backend.SizeOf(spec.geometry, capacity);
+HierarchicalCache::HierarchicalCache(const KvCacheSpec& spec, const Backend& backend,
+                                     const PoolAccess& access)
+    : KvCache(spec),
+      backend_(backend),
+      access_(access),
+      memory_(backend.Allocate(Bytes(spec, backend))),
+      layers_(static_cast<size_t>(spec.layers)) {
   std::byte* next = memory_.data();
-  layers_.resize(static_cast<size_t>(spec.layers));
-  // Plane by plane over all layers, so that a reader of the upper planes streams on from one layer
-  // to the next.
-  for (Layer& layer : layers_) {
-    layer.sealed.capacity = capacity;
-    layer.sealed.upper = next;
-    next += bytes.upper;
+  for (Blocks& layer : layers_) {
+    for (DenseSegment& block : layer.block) block = CarveDense(next, spec, backend, kKvGroup);
   }
-  for (Layer& layer : layers_) {
-    layer.sealed.scales = next;
-    next += bytes.scales;
+  slot_table_ = reinterpret_cast<int32_t*>(next);
+  slots_.reserve(static_cast<size_t>(SlotsOf(spec)));
+  const GroupPool& pool = *access.pool;
+  if (!access.pool->Reserve(SlotsOf(spec))) {
+    throw Error(ErrorKind::kMemory,
+                "a context of " + std::to_string(spec.context) + " tokens needs " +
+                    std::to_string(SlotsOf(spec)) + " groups of the cache, but " +
+                    std::to_string(pool.slots() - pool.reserved()) + " of " +
+                    std::to_string(pool.slots()) +
+                    " are not reserved; use a smaller context or a larger --cache-tokens");
   }
-  for (Layer& layer : layers_) {
-    layer.sealed.lower = next;
-    next += bytes.lower;
-  }
-  for (Layer& layer : layers_) {
-    for (DenseSegment& block : layer.blocks) block = CarveDense(next, spec, backend, kKvGroup);
-    layer.choice = GroupChoice(next, spec.geometry.kv_heads, capacity);
-  }
-  prompt_ = CarveDense(next, spec, backend, PromptCapacity(spec));
 }
 
-int HierarchicalCache::Room() const {
-  const int boundary = groups_ * kKvGroup + kTail;
-  return std::min(boundary, spec_.context) - length_;
+HierarchicalCache::~HierarchicalCache() {
+  for (const int32_t slot : slots_) access_.pool->Release(slot);
+  access_.pool->Unreserve(SlotsOf(spec_));
 }
 
-void HierarchicalCache::Extend(int tokens) {
-  QS_CHECK(tokens >= 0 && tokens <= Room());
-  length_ += tokens;
+int HierarchicalCache::Room() const { return std::min(Sealed() + kTail, spec_.context) - length_; }
+
+int HierarchicalCache::PromptRoom() const {
+  return std::min(kChunkTokens - length_ % kChunkTokens, spec_.context - length_);
 }
 
-DenseSegment HierarchicalCache::TailBlock(const Layer& layer, int index) const {
-  const int first = (groups_ + index) * kKvGroup;
-  DenseSegment block = layer.blocks[(groups_ + index) % 2];
-  block.first_position = first;
-  block.rows = std::clamp(length_ - first, 0, kKvGroup);
+DenseSegment HierarchicalCache::TailBlock(int layer, int index) const {
+  const int number = static_cast<int>(slots_.size()) + index;
+  DenseSegment block = layers_[static_cast<size_t>(layer)].block[number % 2];
+  block.first_position = int64_t{number} * kKvGroup;
+  block.rows = std::clamp<int64_t>(length_ - block.first_position, 0, kKvGroup);
   return block;
 }
 
-KvView HierarchicalCache::View(int layer, Reader reader) {
-  Layer& at = layers_[static_cast<size_t>(layer)];
+KvView HierarchicalCache::View(int layer) const {
   KvView view;
-  view.geometry = spec_.geometry;
-  view.sealed = at.sealed;
-  view.sealed.groups = groups_;
-  const int64_t of_draft = DraftGroups(spec_.draft_context, groups_);
-  const bool drafts_choose = of_draft < groups_;
-  if (reader == Reader::kDraft) {
-    view.planes = Planes::kUpper;
-    if (drafts_choose) {
-      view.chosen = at.choice.Choose(groups_, of_draft);
-      view.chosen_groups = of_draft;
-    }
-  } else if (drafts_choose) {
-    view.group_weights = at.choice.Weights(groups_);
+  view.sealed = access_.pool->Layer(layer);
+  if (!slots_.empty()) {
+    view.runs[0].slots = slot_table_;
+    view.runs[0].count = static_cast<int64_t>(slots_.size());
+    view.run_count = 1;
   }
   for (int index = 0; index < 2; ++index) {
-    const DenseSegment block = TailBlock(at, index);
+    const DenseSegment block = TailBlock(layer, index);
     if (block.rows > 0) view.dense[view.dense_count++] = block;
   }
   return view;
 }
 
-void HierarchicalCache::Truncate(int length) {
-  QS_CHECK(length >= committed_ && length <= length_);
-  length_ = length;
+int32_t HierarchicalCache::TakeSlot() const {
+  const int32_t last = slots_.empty() ? -1 : slots_.back();
+  int32_t slot = access_.pool->Take(last);
+  // The reservation promises that a slot can be made free.
+  while (slot < 0) {
+    QS_CHECK(access_.make_free != nullptr && access_.make_free(access_.context));
+    slot = access_.pool->Take(last);
+  }
+  return slot;
 }
 
-void HierarchicalCache::Commit(Backend& backend) {
+void HierarchicalCache::AddSlot(int32_t slot) {
+  slots_.push_back(slot);
+  backend_.Upload(&slot, sizeof(slot), slot_table_ + slots_.size() - 1);
+}
+
+void HierarchicalCache::SealTo(Backend& backend, int tokens) {
+  while (Sealed() < tokens) {
+    const int32_t slot = TakeSlot();
+    for (int layer = 0; layer < spec_.layers; ++layer) {
+      backend.SealKv(spec_.geometry, TailBlock(layer, 0), 0, access_.pool->Layer(layer), slot);
+    }
+    AddSlot(slot);
+  }
+}
+
+void HierarchicalCache::StartPrompt(Backend& backend) {
+  QS_CHECK(length_ == committed_);
+  SealTo(backend, length_ / kChunkTokens * kChunkTokens);
+}
+
+void HierarchicalCache::Commit(Backend& backend, RowKind kind) {
+  if (kind == RowKind::kPrompt) {
+    SealTo(backend, length_ / kChunkTokens * kChunkTokens);
+  } else {
+    if (length_ > committed_) first_generated_ = std::min(first_generated_, committed_);
+    if (length_ == Sealed() + kTail) SealTo(backend, Sealed() + kKvGroup);
+  }
   committed_ = length_;
-  if (SealedGroups(length_) <= groups_) return;
-  for (Layer& layer : layers_) {
-    backend.SealKv(spec_.geometry, TailBlock(layer, 0), 0, layer.sealed, groups_, 1);
+}
+
+bool HierarchicalCache::CanRewind(int length) const {
+  return length == committed_ || (length >= 0 && length % kChunkTokens == 0 && length <= Sealed());
+}
+
+void HierarchicalCache::Rewind(int length) {
+  QS_CHECK(length_ == committed_ && CanRewind(length));
+  if (length == committed_) return;
+  while (Sealed() > length) {
+    access_.pool->Release(slots_.back());
+    slots_.pop_back();
   }
-  ++groups_;
-  QS_CHECK(SealedGroups(length_) == groups_);
+  length_ = committed_ = length;
+  if (length <= first_generated_) first_generated_ = std::numeric_limits<int>::max();
 }
 
-DenseSegment HierarchicalCache::PromptSegment(int, int tokens) {
-  QS_CHECK(length_ == 0 && tokens <= spec_.context);
-  return prompt_;
-}
-
-void HierarchicalCache::TakePrompt(Backend& backend, int layer, int tokens) {
-  const Layer& at = layers_[static_cast<size_t>(layer)];
-  const int groups = SealedGroups(tokens);
-  DenseSegment prompt = prompt_;
-  prompt.rows = tokens;
-  if (groups > 0) backend.SealKv(spec_.geometry, prompt, 0, at.sealed, 0, groups);
-  for (int first = groups * kKvGroup; first < tokens; first += kKvGroup) {
-    const int rows = std::min(kKvGroup, tokens - first);
-    backend.CopyKv(spec_.geometry, prompt, first, rows, at.blocks[first / kKvGroup % 2], 0);
+void HierarchicalCache::AttachChunk(std::span<const int32_t> slots) {
+  QS_CHECK(length_ == committed_ && length_ == Sealed() && IsShareable());
+  for (const int32_t slot : slots) {
+    access_.pool->Share(slot);
+    AddSlot(slot);
   }
+  length_ = committed_ = Sealed();
 }
 
-void HierarchicalCache::EndPrompt(int tokens) {
-  length_ = committed_ = tokens;
-  groups_ = SealedGroups(tokens);
+void HierarchicalCache::ReplaceLastChunk(std::span<const int32_t> slots) {
+  QS_CHECK(slots.size() <= slots_.size());
+  for (const int32_t slot : slots) access_.pool->Share(slot);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    access_.pool->Release(slots_.back());
+    slots_.pop_back();
+  }
+  for (const int32_t slot : slots) AddSlot(slot);
 }
 
-void HierarchicalCache::Clear() {
-  length_ = committed_ = groups_ = 0;
-  for (Layer& layer : layers_) layer.choice.Forget();
+std::unique_ptr<KvCache> HierarchicalCache::Fork(Backend& backend) const {
+  QS_CHECK(length_ == committed_);
+  auto copy = std::make_unique<HierarchicalCache>(spec_, backend_, access_);
+  for (const int32_t slot : slots_) {
+    access_.pool->Share(slot);
+    copy->AddSlot(slot);
+  }
+  copy->length_ = copy->committed_ = length_;
+  copy->first_generated_ = first_generated_;
+  for (int layer = 0; layer < spec_.layers; ++layer) {
+    for (int index = 0; index < 2; ++index) {
+      const DenseSegment from = TailBlock(layer, index);
+      if (from.rows == 0) continue;
+      backend.CopyKv(spec_.geometry, from, 0, from.rows, copy->TailBlock(layer, index), 0);
+    }
+  }
+  return copy;
 }
 
 void HierarchicalCache::AddTo(Digest& digest, const Backend& backend) const {
-  const SealedBytes group = backend.SizeOf(spec_.geometry, 1);
+  const SealedBytes& group = access_.pool->group_bytes();
   const auto heads = static_cast<size_t>(spec_.geometry.kv_heads);
-  const auto add_plane = [&](const Layer& layer, const std::byte* plane, size_t group_bytes) {
+  std::vector<std::byte> bytes(std::max(group.upper, group.scales) / heads);
+  const auto add_plane = [&](const SealedSegment& layer, const std::byte* plane,
+                             size_t group_bytes) {
     const size_t of_head = group_bytes / heads;
     for (size_t head = 0; head < heads; ++head) {
-      const std::byte* first = plane + head * of_head * static_cast<size_t>(layer.sealed.capacity);
-      digest.Add({first, of_head * static_cast<size_t>(groups_)});
+      for (const int32_t slot : slots_) {
+        const size_t at = head * static_cast<size_t>(layer.capacity) + static_cast<size_t>(slot);
+        backend.Download(plane + at * of_head, of_head, bytes.data());
+        digest.Add({bytes.data(), of_head});
+      }
     }
   };
-  for (const Layer& layer : layers_) {
-    if (groups_ > 0) {
-      add_plane(layer, layer.sealed.upper, group.upper);
-      add_plane(layer, layer.sealed.lower, group.lower);
-      add_plane(layer, layer.sealed.scales, group.scales);
-    }
+  for (int layer = 0; layer < spec_.layers; ++layer) {
+    const SealedSegment& sealed = access_.pool->Layer(layer);
+    add_plane(sealed, sealed.upper, group.upper);
+    add_plane(sealed, sealed.lower, group.lower);
+    add_plane(sealed, sealed.scales, group.scales);
     for (int index = 0; index < 2; ++index) {
       AddRows(digest, backend, spec_.geometry, TailBlock(layer, index));
     }
   }
-}
-
-uint64_t HierarchicalCache::ReadBytes(const Backend& backend, Reader reader) const {
-  const SealedBytes group = backend.SizeOf(spec_.geometry, 1);
-  const bool is_target = reader == Reader::kTarget;
-  const uint64_t of_group = group.upper + group.scales + (is_target ? group.lower : 0);
-  const auto groups =
-      static_cast<uint64_t>(is_target ? groups_ : DraftGroups(spec_.draft_context, groups_));
-  const auto tail = static_cast<uint64_t>(length_ - groups_ * kKvGroup);
-  return static_cast<uint64_t>(spec_.layers) *
-         (groups * of_group + tail * DenseRowBytes(spec_.geometry, spec_.dense_type));
 }
 
 }  // namespace quantspec

@@ -1,15 +1,16 @@
-// QuantSpec's cache: sealed HQ8 groups, then a dense tail in a double buffer.
+// QuantSpec's cache: a table of sealed groups in the engine's pool, then a dense tail in a double
+// buffer.
 //
 // The tail is two blocks of kKvGroup rows; position p stands in block (p / kKvGroup) % 2, so the
-// older block C_F1 and the newer one C_F2 swap roles without copying. When a committed round fills
-// C_F2, C_F1 becomes a sealed group. Room() ends at that boundary, so the moment of sealing depends
-// on the tokens alone and never on gamma. [quantspec 4.3.2, Algorithm 1]
+// older block C_F1 and the newer one C_F2 swap roles without copying. While decoding, C_F1 is
+// sealed when a round has filled C_F2; a prompt seals both at the end of each chunk. Room() ends
+// where a group is sealed, so that moment depends on the tokens alone. [quantspec 4.3.2, Algorithm
+// 1]
 #pragma once
 
+#include <limits>
 #include <vector>
 
-#include "base/buffer.h"
-#include "cache/group_choice.h"
 #include "cache/kv_cache.h"
 
 namespace quantspec {
@@ -17,39 +18,43 @@ namespace quantspec {
 class HierarchicalCache : public KvCache {
  public:
   static uint64_t Bytes(const KvCacheSpec& spec, const Backend& backend);
-  HierarchicalCache(const KvCacheSpec& spec, const Backend& backend);
+  HierarchicalCache(const KvCacheSpec& spec, const Backend& backend, const PoolAccess& access);
+  ~HierarchicalCache() override;
 
-  int Length() const override { return length_; }
+  int Sealed() const override { return static_cast<int>(slots_.size()) * kKvGroup; }
   int Room() const override;
-  void Extend(int tokens) override;
-  KvView View(int layer, Reader reader) override;
-  void Truncate(int length) override;
-  void Commit(Backend& backend) override;
-  DenseSegment PromptSegment(int layer, int tokens) override;
-  void TakePrompt(Backend& backend, int layer, int tokens) override;
-  void EndPrompt(int tokens) override;
-  void Clear() override;
+  int PromptRoom() const override;
+  void StartPrompt(Backend& backend) override;
+  KvView View(int layer) const override;
+  void Commit(Backend& backend, RowKind kind) override;
+  bool CanRewind(int length) const override;
+  void Rewind(int length) override;
+  std::span<const int32_t> Slots() const override { return slots_; }
+  bool IsShareable() const override { return first_generated_ >= committed_; }
+  void AttachChunk(std::span<const int32_t> slots) override;
+  void ReplaceLastChunk(std::span<const int32_t> slots) override;
+  std::unique_ptr<KvCache> Fork(Backend& backend) const override;
   void AddTo(Digest& digest, const Backend& backend) const override;
-  uint64_t ReadBytes(const Backend& backend, Reader reader) const override;
-
-  int groups() const { return groups_; }
 
  private:
-  struct Layer {
-    SealedSegment sealed;
-    DenseSegment blocks[2];
-    GroupChoice choice;
+  struct Blocks {
+    DenseSegment block[2];
   };
   // Block `index` of the tail, 0 = C_F1, as it stands now.
-  DenseSegment TailBlock(const Layer& layer, int index) const;
+  DenseSegment TailBlock(int layer, int index) const;
+  // Seals groups until `tokens` tokens are sealed.
+  void SealTo(Backend& backend, int tokens);
+  void AddSlot(int32_t slot);
+  int32_t TakeSlot() const;
 
-  KvCacheSpec spec_;
-  Buffer memory_;
-  std::vector<Layer> layers_;
-  DenseSegment prompt_;  // one layer's keys and values during prefill
-  int length_ = 0;
-  int committed_ = 0;
-  int groups_ = 0;  // sealed
+  const Backend& backend_;
+  PoolAccess access_;
+  DeviceMemory memory_;
+  std::vector<Blocks> layers_;
+  std::vector<int32_t> slots_;     // of the sealed groups, in order
+  int32_t* slot_table_ = nullptr;  // the same, device memory
+  // Position of the first committed row that is not a prompt's.
+  int first_generated_ = std::numeric_limits<int>::max();
 };
 
 }  // namespace quantspec

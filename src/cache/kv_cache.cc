@@ -1,19 +1,36 @@
 #include "cache/kv_cache.h"
 
+#include <vector>
+
 #include "cache/full_cache.h"
 #include "cache/hierarchical_cache.h"
 
 namespace quantspec {
+
+void KvCache::Extend(int rows) {
+  QS_CHECK(rows >= 0 && rows <= Room());
+  length_ += rows;
+}
+
+void KvCache::Truncate(int length) {
+  QS_CHECK(length >= committed_ && length <= length_);
+  length_ = length;
+}
 
 uint64_t KvCacheBytes(const KvCacheSpec& spec, const Backend& backend) {
   return spec.kind == CacheKind::kFull ? FullCache::Bytes(spec, backend)
                                        : HierarchicalCache::Bytes(spec, backend);
 }
 
-std::unique_ptr<KvCache> MakeKvCache(const KvCacheSpec& spec, const Backend& backend) {
+int SlotsOf(const KvCacheSpec& spec) {
+  return spec.kind == CacheKind::kFull ? 0 : spec.context / kKvGroup;
+}
+
+std::unique_ptr<KvCache> MakeKvCache(const KvCacheSpec& spec, const Backend& backend,
+                                     const PoolAccess& access) {
   QS_CHECK(spec.layers > 0 && spec.context > 0);
   if (spec.kind == CacheKind::kFull) return std::make_unique<FullCache>(spec, backend);
-  return std::make_unique<HierarchicalCache>(spec, backend);
+  return std::make_unique<HierarchicalCache>(spec, backend, access);
 }
 
 DenseSegment CarveDense(std::byte*& memory, const KvCacheSpec& spec, const Backend& backend,
@@ -37,9 +54,20 @@ void AddRows(Digest& digest, const Backend& backend, KvGeometry geometry,
   }
 }
 
-uint64_t DenseRowBytes(KvGeometry geometry, KvType type) {
-  return 2u * static_cast<uint64_t>(geometry.kv_heads * geometry.head_dim) *
-         (type == KvType::kF16 ? 2u : 4u);
+uint64_t ViewBytes(const KvView& view, KvGeometry geometry, const Backend& backend) {
+  const SealedBytes group = backend.SizeOf(geometry, 1);
+  uint64_t bytes = 0;
+  for (int i = 0; i < view.run_count; ++i) {
+    const GroupRun& run = view.runs[i];
+    bytes += static_cast<uint64_t>(run.count) *
+             (group.upper + group.scales + (run.planes == Planes::kBoth ? group.lower : 0));
+  }
+  for (int i = 0; i < view.dense_count; ++i) {
+    const DenseSegment& segment = view.dense[i];
+    bytes += 2u * static_cast<uint64_t>(segment.rows) *
+             (backend.DenseBytes(geometry, segment.type, kDenseRows) / kDenseRows);
+  }
+  return bytes;
 }
 
 }  // namespace quantspec

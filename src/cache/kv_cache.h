@@ -2,81 +2,118 @@
 //
 // Invariants:
 //  1. Sealed groups never change.
-//  2. Only accepted tokens are sealed, so rollback shortens the dense tail and nothing else.
-//  3. View(kDraft) is View(kTarget) with fewer planes or rows, and both end at the same token.
-//  4. Truncate(n) restores exactly what View showed at length n.
-//  5. The verify pass overwrites every drafted row, so after a round the cache equals, byte for
-//     byte, that of plain decoding of the accepted tokens.
+//  2. Only committed tokens are sealed, so dropping rows of an open round shortens the dense tail
+//     and nothing else.
+//  3. The verify pass overwrites every drafted row, so after a round the cache equals, byte for
+//     byte, that of plain decoding of the committed tokens.
+//  4. What is sealed depends on the tokens and on which of them are prompts, never on how a prompt
+//     was cut.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <span>
 
 #include "base/hash.h"
+#include "cache/group_pool.h"
 #include "kernels/backend.h"
 #include "quantspec/types.h"
 
 namespace quantspec {
+
+// Tokens of a prompt that are computed and sealed together; a chunk ends at a multiple of it.
+inline constexpr int kChunkTokens = 2 * kKvGroup;
+
+// Whether rows are part of a prompt or were generated: decides their arithmetic and what is sealed
+// when they are committed.
+enum class RowKind : uint8_t { kPrompt, kDecode };
 
 struct KvCacheSpec {
   CacheKind kind = CacheKind::kHierarchical;
   KvType dense_type = KvType::kF16;
   KvGeometry geometry;
   int layers = 0;
-  int context = 0;                        // tokens
-  int draft_context = kDraftContextAuto;  // SessionOptions::draft_context
+  int context = 0;  // tokens
 };
 
 class KvCache {
  public:
+  explicit KvCache(const KvCacheSpec& spec) : spec_(spec) {}
   virtual ~KvCache() = default;
 
-  // Tokens stored in every layer.
-  virtual int Length() const = 0;
-  // Tokens that may be appended before Commit must be called: to the seal boundary or the end of
-  // the context.
+  const KvCacheSpec& spec() const { return spec_; }
+  // Tokens stored in every layer, those of the open round included.
+  int Length() const { return length_; }
+  int Committed() const { return committed_; }
+  // Tokens in sealed groups.
+  virtual int Sealed() const = 0;
+  // Rows that a round may append before Commit must be called: to where a group is sealed or the
+  // end of the context.
   virtual int Room() const = 0;
+  // Rows that a prompt may append: to the next multiple of kChunkTokens or the end of the context.
+  virtual int PromptRoom() const = 0;
 
-  // Makes room for `tokens` more (at most Room()) at the end of every layer, which attention fills
-  // (AttendArgs::k).
-  virtual void Extend(int tokens) = 0;
-  // All of `layer` as `reader` sees it. Valid until the next change. Attending over the target's
-  // view tells the cache what drafts need.
-  virtual KvView View(int layer, Reader reader) = 0;
-  // Drops the tokens from `length` on; only tokens appended since the last Commit.
-  virtual void Truncate(int length) = 0;
-  // The first Length() tokens are accepted: seals what the boundary rule says.
-  virtual void Commit(Backend& backend) = 0;
+  // Call before the first row of a prompt: seals every whole chunk that decoding left in the tail.
+  // No round is open.
+  virtual void StartPrompt(Backend& backend) = 0;
+  // Makes room for `rows` more at the end of every layer, at most the room.
+  void Extend(int rows);
+  // All of `layer` as the target reads it. Valid until the next change.
+  virtual KvView View(int layer) const = 0;
+  // Drops the rows from `length` on; only rows appended since the last Commit.
+  void Truncate(int length);
+  // The first Length() tokens are final: seals what is due.
+  virtual void Commit(Backend& backend, RowKind kind) = 0;
+  // True if the cache can be cut to `length` tokens: its present length, a multiple of kChunkTokens
+  // within the sealed part (hierarchical), or any shorter one (full).
+  virtual bool CanRewind(int length) const = 0;
+  // Forgets the committed tokens from `length` on. No round is open.
+  virtual void Rewind(int length) = 0;
 
-  // Prefill of an empty cache runs layer by layer: `layer`'s keys and values of the whole prompt
-  // are collected in one dense segment, attended over in full precision, and then taken over.
-  // PromptSegment: where to collect them (capacity >= tokens). TakePrompt: seals whole groups and
-  // copies the tail; EndPrompt sets the length after the last layer.
-  virtual DenseSegment PromptSegment(int layer, int tokens) = 0;
-  virtual void TakePrompt(Backend& backend, int layer, int tokens) = 0;
-  virtual void EndPrompt(int tokens) = 0;
+  // The slots of the sealed groups, in order; none in a full cache.
+  virtual std::span<const int32_t> Slots() const { return {}; }
+  // True if sealed chunks may be shared with other sequences: every committed row is a prompt's.
+  virtual bool IsShareable() const { return false; }
+  // Appends a chunk that is sealed already. IsShareable(), and every token is sealed.
+  virtual void AttachChunk(std::span<const int32_t>) {}
+  // Puts equal slots in the place of the last chunk's own ones.
+  virtual void ReplaceLastChunk(std::span<const int32_t>) {}
 
-  virtual void Clear() = 0;
+  // A copy: shares the sealed groups, copies dense rows. No round is open. Throws Error{kMemory}.
+  virtual std::unique_ptr<KvCache> Fork(Backend& backend) const = 0;
   // Adds every stored byte of live rows and groups.
   virtual void AddTo(Digest& digest, const Backend& backend) const = 0;
-  // Bytes that one step of `reader` reads at the present length, all layers; of a draft, once the
-  // target attended.
-  virtual uint64_t ReadBytes(const Backend& backend, Reader reader) const = 0;
+
+ protected:
+  KvCacheSpec spec_;
+  int length_ = 0;
+  int committed_ = 0;
 };
 
-// Bytes that MakeKvCache takes; exact.
-uint64_t KvCacheBytes(const KvCacheSpec& spec, const Backend& backend);
-// Takes all memory at once.
-std::unique_ptr<KvCache> MakeKvCache(const KvCacheSpec& spec, const Backend& backend);
+// Where a cache's sealed groups live, and how it gets a slot when none is free.
+struct PoolAccess {
+  GroupPool* pool = nullptr;
+  // Frees a slot that no sequence uses; false if there is none.
+  bool (*make_free)(void* context) = nullptr;
+  void* context = nullptr;
+};
 
-// For the policies: takes the next bytes of `memory` for a dense segment of `capacity` rows, ...
+// Bytes of device memory that MakeKvCache takes besides the pool; exact.
+uint64_t KvCacheBytes(const KvCacheSpec& spec, const Backend& backend);
+// Slots that a sequence of this kind needs at most.
+int SlotsOf(const KvCacheSpec& spec);
+// Takes all memory at once, and a reservation of SlotsOf(spec) slots, given back at the end. Throws
+// Error{kMemory}. `access` is not used by full caches.
+std::unique_ptr<KvCache> MakeKvCache(const KvCacheSpec& spec, const Backend& backend,
+                                     const PoolAccess& access);
+
+// For the policies: takes the next bytes of `memory` for a dense segment of `capacity` rows.
 DenseSegment CarveDense(std::byte*& memory, const KvCacheSpec& spec, const Backend& backend,
                         int64_t capacity);
-// ... adds the live rows of one to a digest, ...
+// Adds the live rows of a segment to a digest.
 void AddRows(Digest& digest, const Backend& backend, KvGeometry geometry,
              const DenseSegment& segment);
-// ... and the bytes of one token's keys and values in one.
-uint64_t DenseRowBytes(KvGeometry geometry, KvType type);
+// Bytes that one pass over a view reads.
+uint64_t ViewBytes(const KvView& view, KvGeometry geometry, const Backend& backend);
 
 }  // namespace quantspec

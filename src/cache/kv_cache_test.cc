@@ -1,4 +1,4 @@
-// Both policies against a plain list of rows, over the reference backend.
+// Both kinds of cache against a plain list of rows, over the reference backend.
 #include "cache/kv_cache.h"
 
 #include <gtest/gtest.h>
@@ -7,7 +7,8 @@
 #include <random>
 #include <vector>
 
-#include "cache/hierarchical_cache.h"
+#include "cache/draft_policy.h"
+#include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
@@ -16,13 +17,12 @@ constexpr KvGeometry kGeometry{2, 64};
 constexpr int kWidth = 128;
 constexpr int kLayers = 2;
 
-KvCacheSpec SpecOf(CacheKind kind, int context, int draft_context = kDraftContextAuto) {
+KvCacheSpec SpecOf(CacheKind kind, int context) {
   KvCacheSpec spec;
   spec.kind = kind;
   spec.geometry = kGeometry;
   spec.layers = kLayers;
   spec.context = context;
-  spec.draft_context = draft_context;
   return spec;
 }
 
@@ -32,44 +32,62 @@ float ValueAt(int layer, int position, int channel, bool is_value) {
          8.0f;
 }
 
-class CacheUser {
- public:
-  CacheUser(CacheKind kind, int context, int draft_context = kDraftContextAuto)
-      : backend_(MakeReferenceBackend()),
-        cache_(MakeKvCache(SpecOf(kind, context, draft_context), *backend_)) {
+// A pool and what caches need of an engine.
+struct World {
+  explicit World(int slots) : backend(MakeReferenceBackend()) {
     ScratchLimits limits;
     limits.rows = 64;
     limits.inputs = 256;
-    limits.positions = context;
+    limits.step_rows = 32;
+    limits.sequences = 1;
+    limits.positions = (slots + 2) * kKvGroup;
     limits.geometry = kGeometry;
     limits.q_heads = 2;
-    backend_->Reserve(limits);
+    backend->Reserve(limits);
+    pool = std::make_unique<GroupPool>(GroupPoolSpec{kGeometry, kLayers, slots}, *backend);
   }
+  PoolAccess access() { return {pool.get(), nullptr, nullptr}; }
 
-  // Appends tokens as a step does; `garbage` writes what a draft would.
-  void Append(int tokens, bool garbage = false) {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<GroupPool> pool;
+};
+
+class CacheUser {
+ public:
+  CacheUser(World& world, CacheKind kind, int context)
+      : world_(world), cache_(MakeKvCache(SpecOf(kind, context), backend(), world.access())) {}
+
+  // Appends rows as a step does; `garbage` writes what a draft would.
+  void Append(int rows, bool garbage = false) {
     const int position = cache_->Length();
-    cache_->Extend(tokens);
+    cache_->Extend(rows);
     for (int layer = 0; layer < kLayers; ++layer) {
-      Fill(layer, position, tokens, garbage);
-      AttendLayer(layer, garbage ? Reader::kDraft : Reader::kTarget, k_view(tokens),
-                  v_view(tokens));
+      Fill(layer, position, rows, garbage);
+      Store(layer, position, rows);
     }
   }
-  void Prefill(int tokens) {
-    for (int layer = 0; layer < kLayers; ++layer) {
-      DenseSegment prompt = cache_->PromptSegment(layer, tokens);
-      Fill(layer, 0, tokens, false);
-      backend_->StoreKv(k_view(tokens), v_view(tokens), kGeometry, prompt, 0);
-      cache_->TakePrompt(*backend_, layer, tokens);
+  // Commits a prompt of `tokens` in pieces of at most `piece`.
+  void Prompt(int tokens, int piece = kChunkTokens) {
+    cache_->StartPrompt(backend());
+    for (int left = tokens; left > 0;) {
+      const int rows = std::min({left, piece, cache_->PromptRoom()});
+      Append(rows);
+      cache_->Commit(backend(), RowKind::kPrompt);
+      left -= rows;
     }
-    cache_->EndPrompt(tokens);
+  }
+  // Generates `tokens` one by one.
+  void Generate(int tokens) {
+    for (int i = 0; i < tokens; ++i) {
+      Append(1);
+      cache_->Commit(backend(), RowKind::kDecode);
+    }
   }
   // Every live position stands in the view, in order, dense rows with their exact values.
   void ExpectContents() {
     for (int layer = 0; layer < kLayers; ++layer) {
-      const KvView view = cache_->View(layer, Reader::kTarget);
-      int64_t next = view.sealed.groups * kKvGroup;
+      const KvView view = cache_->View(layer);
+      int64_t next = view.Groups() * kKvGroup;
       for (int s = 0; s < view.dense_count; ++s) {
         const DenseSegment& segment = view.dense[s];
         ASSERT_EQ(segment.first_position, next);
@@ -79,42 +97,27 @@ class CacheUser {
       ASSERT_EQ(next, cache_->Length());
     }
   }
-  // Attends over every layer from the newest token; returns what the last layer's groups weigh.
-  std::vector<float> Attend(Reader reader) {
-    std::vector<float> weights;
-    for (int layer = 0; layer < kLayers; ++layer) {
-      const KvView view = AttendLayer(layer, reader, {}, {});
-      const float* left = view.group_weights;
-      if (left != nullptr) weights.assign(left, left + 2 * view.sealed.groups);
-    }
-    return weights;
-  }
   uint64_t DigestValue() const {
     Digest digest;
-    cache_->AddTo(digest, *backend_);
+    cache_->AddTo(digest, *world_.backend);
     return digest.value();
   }
   KvCache& cache() { return *cache_; }
-  Backend& backend() { return *backend_; }
+  Backend& backend() { return *world_.backend; }
+  void Take(std::unique_ptr<KvCache> cache) { cache_ = std::move(cache); }
 
  private:
-  ConstRows k_view(int rows) const { return {k_.data(), rows, kWidth}; }
-  ConstRows v_view(int rows) const { return {v_.data(), rows, kWidth}; }
-  // From the newest tokens, one or as many as have own keys and values.
-  KvView AttendLayer(int layer, Reader reader, ConstRows k, ConstRows v) {
-    const int64_t tokens = std::max<int64_t>(k.rows, 1);
-    const std::vector<float> q(static_cast<size_t>(tokens * kWidth), 0.01f);
-    std::vector<float> out(q.size());
-    AttendArgs args;
-    args.q = ConstRows(q.data(), tokens, kWidth);
-    args.k = k;
-    args.v = v;
-    args.kv = cache_->View(layer, reader);
-    args.first_position = cache_->Length() - tokens;
-    args.q_heads = 2;
-    args.out = Rows(out.data(), tokens, kWidth);
-    backend_->Attend(args);
-    return args.kv;
+  void Store(int layer, int position, int rows) {
+    const KvView view = cache_->View(layer);
+    for (int i = 0; i < view.dense_count; ++i) {
+      const DenseSegment& segment = view.dense[i];
+      const int64_t first = std::max<int64_t>(position, segment.first_position);
+      const int64_t count = segment.first_position + segment.rows - first;
+      if (count <= 0) continue;
+      const ConstRows k(k_.data(), rows, kWidth), v(v_.data(), rows, kWidth);
+      backend().StoreKv(k.Rows(first - position, count), v.Rows(first - position, count), kGeometry,
+                        segment, first - segment.first_position);
+    }
   }
   void Fill(int layer, int position, int rows, bool garbage) {
     k_.resize(static_cast<size_t>(rows) * kWidth);
@@ -129,7 +132,7 @@ class CacheUser {
   }
   void ExpectRow(int layer, const DenseSegment& segment, int64_t row) {
     std::vector<float> k(kWidth), v(kWidth);
-    backend_->LoadKv(kGeometry, segment, row, k.data(), v.data());
+    backend().LoadKv(kGeometry, segment, row, k.data(), v.data());
     const int position = static_cast<int>(segment.first_position + row);
     for (int c = 0; c < kWidth; ++c) {
       ASSERT_EQ(k[static_cast<size_t>(c)], ValueAt(layer, position, c, false));
@@ -137,25 +140,30 @@ class CacheUser {
     }
   }
 
-  std::unique_ptr<Backend> backend_;
+  World& world_;
   std::unique_ptr<KvCache> cache_;
   std::vector<float> k_, v_;
 };
 
-TEST(KvCache, BytesAreExactlyWhatThePlanSays) {
+constexpr CacheKind kBoth[] = {CacheKind::kFull, CacheKind::kHierarchical};
+
+TEST(KvCache, BytesGrowWithTheContextOnlyWhereRowsAreDense) {
   const auto backend = MakeReferenceBackend();
-  for (const CacheKind kind : {CacheKind::kFull, CacheKind::kHierarchical}) {
-    EXPECT_GT(KvCacheBytes(SpecOf(kind, 1000), *backend), 0u);
-    EXPECT_LT(KvCacheBytes(SpecOf(kind, 1000), *backend),
-              KvCacheBytes(SpecOf(kind, 2000), *backend));
-  }
+  EXPECT_LT(KvCacheBytes(SpecOf(CacheKind::kFull, 1000), *backend),
+            KvCacheBytes(SpecOf(CacheKind::kFull, 2000), *backend));
+  EXPECT_EQ(KvCacheBytes(SpecOf(CacheKind::kHierarchical, 1000), *backend),
+            KvCacheBytes(SpecOf(CacheKind::kHierarchical, 2000), *backend));
+  EXPECT_EQ(SlotsOf(SpecOf(CacheKind::kHierarchical, 1000)), 7);
+  EXPECT_EQ(SlotsOf(SpecOf(CacheKind::kFull, 1000)), 0);
 }
 
 TEST(HierarchicalCache, RoundsWithDraftsLeaveWhatPlainAppendsLeave) {
   std::mt19937 random(7);
-  CacheUser plain(CacheKind::kHierarchical, 1200), rounds(CacheKind::kHierarchical, 1200);
-  plain.Prefill(300);
-  rounds.Prefill(300);
+  World world(20);
+  CacheUser plain(world, CacheKind::kHierarchical, 1200);
+  CacheUser rounds(world, CacheKind::kHierarchical, 1200);
+  plain.Prompt(300);
+  rounds.Prompt(300);
   while (rounds.cache().Length() < 1150) {
     KvCache& cache = rounds.cache();
     const int start = cache.Length();
@@ -164,131 +172,192 @@ TEST(HierarchicalCache, RoundsWithDraftsLeaveWhatPlainAppendsLeave) {
     cache.Truncate(start);
     rounds.Append(step);
     cache.Truncate(start + 1 + static_cast<int>(random() % static_cast<unsigned>(step)));
-    cache.Commit(rounds.backend());
-    while (plain.cache().Length() < cache.Length()) {
-      plain.Append(1);
-      plain.cache().Commit(plain.backend());
-    }
+    cache.Commit(rounds.backend(), RowKind::kDecode);
+    plain.Generate(cache.Length() - plain.cache().Length());
     ASSERT_EQ(plain.DigestValue(), rounds.DigestValue()) << cache.Length();
   }
   rounds.ExpectContents();
-  EXPECT_EQ(static_cast<HierarchicalCache&>(rounds.cache()).groups(), 1150 / kKvGroup - 1);
+  EXPECT_EQ(rounds.cache().Sealed(), (1150 / kKvGroup - 1) * kKvGroup);
 }
 
-TEST(HierarchicalCache, PrefillSealsWhatStepsWouldHaveSealed) {
-  for (const int tokens : {1, 127, 128, 129, 255, 256, 257, 384, 700}) {
-    CacheUser steps(CacheKind::kHierarchical, 1024), prefill(CacheKind::kHierarchical, 1024);
-    prefill.Prefill(tokens);
-    while (steps.cache().Length() < tokens) {
-      steps.Append(std::min(steps.cache().Room(), tokens - steps.cache().Length()));
-      steps.cache().Commit(steps.backend());
+// The history of a sequence: prompts and answers in turn.
+TEST(HierarchicalCache, WhatIsSealedDependsOnTokensAndPromptsAlone) {
+  std::mt19937 random(3);
+  for (int run = 0; run < 20; ++run) {
+    World world(40);
+    CacheUser whole(world, CacheKind::kHierarchical, 2500);
+    CacheUser pieces(world, CacheKind::kHierarchical, 2500);
+    while (whole.cache().Length() < 2000) {
+      const int prompt = 1 + static_cast<int>(random() % 400),
+                answer = static_cast<int>(random() % 90);
+      whole.Prompt(prompt);
+      pieces.Prompt(prompt, 1 + static_cast<int>(random() % 60));
+      EXPECT_EQ(whole.cache().Sealed(), whole.cache().Length() / kChunkTokens * kChunkTokens);
+      whole.Generate(answer);
+      pieces.Generate(answer);
+      ASSERT_EQ(whole.DigestValue(), pieces.DigestValue());
+      EXPECT_LE(whole.cache().Sealed(), whole.cache().Length() / kChunkTokens * kChunkTokens);
+      EXPECT_LT(whole.cache().Length() - whole.cache().Sealed(), 2 * kKvGroup);
+      EXPECT_GT(whole.cache().Room(), 0);
     }
-    EXPECT_EQ(steps.DigestValue(), prefill.DigestValue()) << tokens;
-    prefill.ExpectContents();
+    pieces.ExpectContents();
   }
 }
 
-TEST(HierarchicalCache, KeepsTheNewestGroupDenseAndEndsRoundsAtTheBoundary) {
-  CacheUser user(CacheKind::kHierarchical, 2000);
+TEST(HierarchicalCache, APromptThatIsCancelledAndRepeatedLeavesTheSame) {
+  World world(20);
+  CacheUser once(world, CacheKind::kHierarchical, 1000),
+      twice(world, CacheKind::kHierarchical, 1000);
+  for (CacheUser* user : {&once, &twice}) {
+    user->Prompt(100);
+    user->Generate(170);
+  }
+  twice.cache().StartPrompt(twice.backend());
+  twice.Append(50, true);
+  twice.cache().Truncate(270);
+  EXPECT_EQ(twice.cache().Sealed(), kChunkTokens) << "a cancelled prompt has sealed what was due";
+  once.Prompt(300);
+  twice.Prompt(300);
+  EXPECT_EQ(once.DigestValue(), twice.DigestValue());
+}
+
+TEST(HierarchicalCache, RoundsEndWhereAGroupIsSealed) {
+  World world(20);
+  CacheUser user(world, CacheKind::kHierarchical, 2000);
   EXPECT_EQ(user.cache().Room(), 2 * kKvGroup);
-  user.Prefill(5 * kKvGroup + 3);
+  user.Prompt(5 * kKvGroup + 3);
+  EXPECT_EQ(user.cache().Sealed(), 4 * kKvGroup);
   EXPECT_EQ(user.cache().Room(), kKvGroup - 3);
   user.Append(kKvGroup - 3);
   EXPECT_EQ(user.cache().Room(), 0);
-  user.cache().Commit(user.backend());
+  user.cache().Commit(user.backend(), RowKind::kDecode);
   EXPECT_EQ(user.cache().Room(), kKvGroup);
-  const KvView view = user.cache().View(0, Reader::kDraft);
-  EXPECT_EQ(view.sealed.groups, 5);
-  EXPECT_EQ(view.dense[0].rows, kKvGroup);
-  EXPECT_EQ(view.planes, Planes::kUpper);
+  EXPECT_EQ(user.cache().View(0).Groups(), 5);
+  EXPECT_EQ(user.cache().View(0).dense[0].rows, kKvGroup);
 }
 
-TEST(HierarchicalCache, RoomEndsWithTheContext) {
-  CacheUser user(CacheKind::kHierarchical, 300);
-  user.Prefill(290);
-  EXPECT_EQ(user.cache().Room(), 10);
-  user.Append(10);
-  user.cache().Commit(user.backend());
-  EXPECT_EQ(user.cache().Room(), 0);
-}
-
-TEST(HierarchicalCache, ADraftReadsOnePlaneOfAQuarterOfTheGroups) {
-  const auto share = [](int draft_context) {
-    CacheUser user(CacheKind::kHierarchical, 9000, draft_context);
-    user.Prefill(8192);
-    const auto bytes = [&](Reader reader) {
-      return static_cast<double>(user.cache().ReadBytes(user.backend(), reader));
-    };
-    return bytes(Reader::kDraft) / bytes(Reader::kTarget);
-  };
-  EXPECT_NEAR(share(kDraftContextAll), 0.55, 0.05);
-  EXPECT_NEAR(share(kDraftContextAuto), 0.16, 0.03);
-  EXPECT_NEAR(share(4096), 0.29, 0.03);
-}
-
-TEST(HierarchicalCache, DraftsReadWhatWeighedMostToTheTarget) {
-  CacheUser user(CacheKind::kHierarchical, 2000, 3 * kKvGroup);
-  user.Prefill(12 * kKvGroup);
-  const auto view = [&] { return user.cache().View(kLayers - 1, Reader::kDraft); };
-  EXPECT_EQ(view().chosen, nullptr) << "the target has not attended yet";
-  const std::vector<float> weights = user.Attend(Reader::kTarget);
-  ASSERT_EQ(weights.size(), 2u * 11);
-  const KvView chosen = view();
-  ASSERT_EQ(chosen.ReadGroups(), 3);
-  for (size_t head = 0; head < 2; ++head) {
-    std::vector<float> of_head(weights.begin() + 11 * head, weights.begin() + 11 * (head + 1));
-    std::vector<float> taken;
-    for (size_t i = 0; i < 3; ++i) {
-      taken.push_back(of_head[static_cast<size_t>(chosen.chosen[3 * head + i])]);
-    }
-    std::sort(of_head.rbegin(), of_head.rend());
-    std::sort(taken.rbegin(), taken.rend());
-    of_head.resize(3);
-    EXPECT_EQ(taken, of_head) << "head " << head;
+TEST(KvCache, RoomEndsWithTheContext) {
+  for (const CacheKind kind : kBoth) {
+    World world(4);
+    CacheUser user(world, kind, 300);
+    user.Prompt(290);
+    EXPECT_EQ(user.cache().Room(), 10);
+    EXPECT_EQ(user.cache().PromptRoom(), 10);
+    user.Append(10);
+    user.cache().Commit(user.backend(), RowKind::kDecode);
+    EXPECT_EQ(user.cache().Room(), 0);
   }
-  EXPECT_TRUE(user.Attend(Reader::kDraft).empty()) << "a draft says nothing about what it skips";
 }
 
-TEST(HierarchicalCache, AGroupSealedAfterTheTargetAttendedIsReadByDrafts) {
-  CacheUser user(CacheKind::kHierarchical, 2000, 2 * kKvGroup);
-  user.Prefill(6 * kKvGroup + 127);
-  user.Append(1);
-  user.Attend(Reader::kTarget);
-  user.cache().Commit(user.backend());
-  const KvView view = user.cache().View(0, Reader::kDraft);
-  ASSERT_EQ(view.sealed.groups, 6);
-  ASSERT_NE(view.chosen, nullptr);
-  EXPECT_EQ(view.chosen[1], 5);
-  EXPECT_EQ(view.chosen[3], 5);
+TEST(HierarchicalCache, RewindsToChunksThatAreSealed) {
+  World world(40);
+  CacheUser user(world, CacheKind::kHierarchical, 2000),
+      fresh(world, CacheKind::kHierarchical, 2000);
+  user.Prompt(700);
+  user.Generate(40);
+  for (const int length : {90, 128, 300, 700, 739, 768, -256}) {
+    EXPECT_FALSE(user.cache().CanRewind(length)) << length;
+  }
+  EXPECT_TRUE(user.cache().CanRewind(740));
+  EXPECT_FALSE(user.cache().IsShareable());
+  user.cache().Rewind(256);
+  EXPECT_TRUE(user.cache().IsShareable()) << "the generated rows are gone";
+  fresh.Prompt(256);
+  EXPECT_EQ(user.DigestValue(), fresh.DigestValue());
+  user.Prompt(10);
+  user.ExpectContents();
 }
 
-TEST(HierarchicalCache, ANewSequenceForgetsWhatWeighedMost) {
-  CacheUser user(CacheKind::kHierarchical, 2000, kKvGroup);
-  user.Prefill(6 * kKvGroup);
-  user.Attend(Reader::kTarget);
-  EXPECT_NE(user.cache().View(0, Reader::kDraft).chosen, nullptr);
-  user.cache().Clear();
-  user.Prefill(6 * kKvGroup);
-  EXPECT_EQ(user.cache().View(0, Reader::kDraft).chosen, nullptr);
+TEST(HierarchicalCache, SharesChunksAndNeverCopiesThem) {
+  World world(20);
+  CacheUser first(world, CacheKind::kHierarchical, 1000),
+      second(world, CacheKind::kHierarchical, 1000);
+  first.Prompt(600);
+  const int free = world.pool->free_slots();
+  second.cache().AttachChunk(first.cache().Slots().first(2));
+  second.cache().AttachChunk(first.cache().Slots().subspan(2, 2));
+  EXPECT_EQ(world.pool->free_slots(), free);
+  EXPECT_EQ(second.cache().Length(), 512);
+  second.Prompt(88);
+  EXPECT_EQ(first.DigestValue(), second.DigestValue());
+  EXPECT_EQ(world.pool->free_slots(), free);
+  first.cache().Rewind(0);
+  second.ExpectContents();
+  EXPECT_EQ(world.pool->free_slots(), free) << "the second still reads them";
+  second.cache().Rewind(0);
+  EXPECT_EQ(world.pool->free_slots(), free + 4);
 }
 
-TEST(FullCache, TruncatesAndOverwrites) {
-  CacheUser user(CacheKind::kFull, 500);
-  user.Prefill(100);
-  user.cache().Commit(user.backend());
+TEST(KvCache, ForksGoTheirOwnWays) {
+  for (const CacheKind kind : kBoth) {
+    World world(40);
+    CacheUser first(world, kind, 1000), second(world, kind, 1000);
+    first.Prompt(300);
+    first.Generate(130);
+    const int free = world.pool->free_slots();
+    second.Take(first.cache().Fork(first.backend()));
+    EXPECT_EQ(world.pool->free_slots(), free);
+    EXPECT_EQ(first.DigestValue(), second.DigestValue());
+    second.Generate(200);
+    second.ExpectContents();
+    first.ExpectContents();
+    EXPECT_NE(first.DigestValue(), second.DigestValue());
+    first.Generate(200);
+    EXPECT_EQ(first.DigestValue(), second.DigestValue());
+  }
+}
+
+TEST(HierarchicalCache, ReservesItsSlotsAndGivesThemBack) {
+  World world(10);
+  {
+    CacheUser first(world, CacheKind::kHierarchical, 7 * kKvGroup);
+    first.Prompt(600);
+    EXPECT_EQ(world.pool->free_slots(), 6);
+    EXPECT_THROW(CacheUser(world, CacheKind::kHierarchical, 4 * kKvGroup), Error);
+    const CacheUser second(world, CacheKind::kHierarchical, 3 * kKvGroup);
+    EXPECT_EQ(world.pool->reserved(), 10);
+  }
+  EXPECT_EQ(world.pool->reserved(), 0);
+  EXPECT_EQ(world.pool->free_slots(), 10);
+}
+
+TEST(GroupPool, GivesFreshSequencesNeighbours) {
+  World world(12);
+  GroupPool& pool = *world.pool;
+  int32_t first = pool.Take(-1);
+  EXPECT_EQ(first, 0);
+  EXPECT_EQ(pool.Take(first), 1);
+  const int32_t other = pool.Take(-1);
+  EXPECT_EQ(other, 2);
+  EXPECT_EQ(pool.Take(1), 3) << "behind 1 is taken: the longest free run";
+  pool.Release(0);
+  pool.Release(1);
+  EXPECT_EQ(pool.Take(-1), 4) << "the longest free run";
+  EXPECT_EQ(pool.free_slots(), 9);
+  while (pool.free_slots() > 0) pool.Take(-1);
+  EXPECT_EQ(pool.Take(-1), -1);
+}
+
+TEST(FullCache, TruncatesOverwritesAndRewindsAnywhere) {
+  World world(0);
+  CacheUser user(world, CacheKind::kFull, 500);
+  user.Prompt(100);
   user.Append(5, true);
   user.cache().Truncate(100);
   user.Append(7);
   user.ExpectContents();
   EXPECT_EQ(user.cache().Room(), 500 - 107);
-  user.cache().Clear();
-  EXPECT_EQ(user.cache().Length(), 0);
+  user.cache().Commit(user.backend(), RowKind::kDecode);
+  user.cache().Rewind(33);
+  EXPECT_EQ(user.cache().Length(), 33);
+  user.ExpectContents();
 }
 
 TEST(KvCache, DigestSeesEveryLiveRowAndNoOther) {
-  for (const CacheKind kind : {CacheKind::kFull, CacheKind::kHierarchical}) {
-    CacheUser user(kind, 500);
-    user.Prefill(100);
+  for (const CacheKind kind : kBoth) {
+    World world(4);
+    CacheUser user(world, kind, 500);
+    user.Prompt(100);
     const uint64_t before = user.DigestValue();
     user.Append(1, true);
     EXPECT_NE(user.DigestValue(), before);
