@@ -14,6 +14,7 @@ enum class ErrorKind {
   kCorrupt,      // a file's contents contradict themselves or its format
   kUnsupported,  // well-formed, but not something this build can run; the text says what is missing
   kMemory,       // it does not fit; the text says what would
+  kBusy,         // it would fit later: a queue is full
 };
 
 class Error : public std::runtime_error {

@@ -1,7 +1,10 @@
-// Plain values shared by the engine, sessions and programs. No behaviour lives here.
+// Plain values shared by the engine, sessions, the decoding loop and programs. No behaviour lives
+// here.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +25,10 @@ enum class CacheKind {
   kFull,          // one dense segment: 16-bit, or float32 when weights are float32
 };
 
+// Whether a session takes chunks of prompts that other sequences of the engine have read, and gives
+// them its own. Answers do not depend on it.
+enum class PromptReuse { kPrompts, kNone };
+
 // Which view of model and cache a step reads.
 enum class Reader {
   kTarget,  // everything, both planes: what the output is defined by
@@ -31,6 +38,11 @@ enum class Reader {
 // Values of SessionOptions::draft_context besides a number of tokens.
 inline constexpr int kDraftContextAuto = -1;
 inline constexpr int kDraftContextAll = 0x7fffffff;
+
+// The most tokens drafted in a round, and the value of GenerateOptions::gamma that leaves their
+// number to the controller.
+inline constexpr int kMaxGamma = 16;
+inline constexpr int kGammaAuto = -1;
 
 // How drafted tokens are verified when temperature > 0 (greedy decoding needs neither).
 enum class VerifyRule {
@@ -44,11 +56,70 @@ enum class FinishReason {
   kInterrupted,  // the caller asked to stop
 };
 
+struct SamplingOptions {
+  float temperature = 0.0f;     // 0 = greedy
+  int top_k = 0;                // 0 = off
+  float top_p = 1.0f;           // 1 = off
+  float min_p = 0.0f;           // 0 = off
+  float repeat_penalty = 1.0f;  // 1 = off; over the last `repeat_window` tokens
+  int repeat_window = 64;
+  uint64_t seed = 0;
+  VerifyRule verify = VerifyRule::kCoupled;
+};
+
+struct GenerateOptions {
+  int max_tokens = 256;
+  int gamma = kGammaAuto;  // kGammaAuto, 0 (plain decoding) to kMaxGamma
+  bool ignore_end = false;
+  SamplingOptions sampling;
+};
+
+// One change of gamma by the controller.
+struct GammaChange {
+  int round = 0;
+  int gamma = 0;
+  std::string reason;
+};
+
+struct GenerateStats {
+  int prompt_tokens = 0;
+  int cached_tokens = 0;  // of the prompt, found in the prompt store
+  int generated_tokens = 0;
+  double prefill_s = 0;
+  double decode_s = 0;
+  int gamma = 0;  // as asked for; kGammaAuto if the controller chose
+  int64_t rounds = 0;
+  int64_t drafted = 0;
+  int64_t accepted = 0;
+  std::array<int64_t, kMaxGamma> drafted_by_position{};
+  std::array<int64_t, kMaxGamma> accepted_by_position{};
+  double draft_s = 0;
+  double verify_s = 0;
+  double seal_s = 0;
+  double other_s = 0;
+  std::vector<GammaChange> gamma_changes;  // the last few hundred
+};
+
+struct GenerateResult {
+  std::vector<Token> tokens;
+  FinishReason finish = FinishReason::kStop;
+  bool context_full = false;  // kLength because the cache has no room left
+  GenerateStats stats;
+};
+
+// Called with every token as soon as it is final. Returning false ends generation (kInterrupted,
+// or kStop if the caller saw a stop text; the caller knows which).
+using OnToken = std::function<bool(Token token)>;
+// Called during prefill with the tokens done so far; returning false stops it.
+using OnPrefill = std::function<bool(int done, int total)>;
+
 struct MemoryBytes {
   uint64_t weights = 0;
-  uint64_t cache = 0;    // of one session
-  uint64_t scratch = 0;  // activations and kernel scratch of one session
-  uint64_t total() const { return weights + cache + scratch; }
+  uint64_t pool = 0;     // sealed groups of the cache, once an engine
+  uint64_t tail = 0;     // of all sequences: dense keys and values, and what else each needs
+  uint64_t scratch = 0;  // activations and kernel scratch, once an engine
+  uint64_t cache() const { return pool + tail; }
+  uint64_t total() const { return weights + pool + tail + scratch; }
 };
 
 struct ModelInfo {
@@ -71,19 +142,6 @@ struct TensorInfo {
   std::vector<int64_t> shape;  // slowest first
   uint64_t source_bytes = 0;
   uint64_t stored_bytes = 0;
-};
-
-// One operation of a backend at a model's shapes, timed over synthetic data.
-struct OpTiming {
-  std::string op;         // e.g. "matmul ffn_down target", "attend draft", "peak int8"
-  int rows = 0;           // of the pass
-  int depth = 0;          // tokens attended over; 0 where that plays no part
-  double us = 0;          // median time of one call
-  uint64_t bytes = 0;     // that it must read: weights or cache
-  double operations = 0;  // additions and multiplications
-  // The op, among those timed with it, that bounds its operations a second; empty: none. Peaks are
-  // multiply-adds from registers: "peak int4" by codes of one plane, "peak int8" by those of both.
-  std::string peak;
 };
 
 }  // namespace quantspec

@@ -6,7 +6,7 @@
 #include <new>
 #include <vector>
 
-#include "decode/speculative.h"
+#include "decode/generate.h"
 #include "decode/toy_model.h"
 
 namespace {
@@ -28,15 +28,14 @@ std::atomic<int> allocations{0};
 namespace quantspec {
 namespace {
 
-TEST(Decoder, AllocatesNothingBetweenTheFirstAndTheLastToken) {
+TEST(Generate, AllocatesNothingBetweenTheFirstAndTheLastToken) {
   const std::vector<Token> prompt = {1, 2, 3};
   ToyOptions toy;
   toy.vocab = 700;
-  Decoder decoder(toy.vocab, toy.context);
+  Decoding decoding(toy.vocab, toy.vocab);
   for (const int gamma : {0, 4, kMaxGamma, kGammaAuto}) {
     for (int filter = 0; filter < 4; ++filter) {
       ToyModel model(toy);
-      const ConstRows first = model.Prefill(prompt, {});
       GenerateOptions options;
       options.gamma = gamma;
       options.max_tokens = 200;
@@ -52,17 +51,18 @@ TEST(Decoder, AllocatesNothingBetweenTheFirstAndTheLastToken) {
         (seen++ == 0 ? at_first : at_last) = allocations.load();
         return true;
       };
-      decoder.Run(model, {first.data, static_cast<size_t>(toy.vocab)}, prompt, options, {},
-                  on_token);
+      std::vector<Token> tokens = prompt;
+      tokens.reserve(static_cast<size_t>(toy.context) + kMaxGamma + 1);
+      Generate(decoding, model, {&tokens, model.Prefill(prompt), options, {}, on_token, {}});
       EXPECT_EQ(seen, 200);
       EXPECT_EQ(at_last, at_first) << "gamma " << gamma << " filter " << filter;
     }
   }
 }
 
-TEST(Decoder, SaysBeforehandWhatItTakes) {
-  EXPECT_GT(Decoder::Bytes(1000, 100), 1000u * (kMaxGamma + 1) * sizeof(float));
-  EXPECT_LT(Decoder::Bytes(151936, 32768), 16u << 20);
+TEST(Generate, SaysBeforehandWhatItTakes) {
+  EXPECT_GT(Decoding::Bytes(1000), 1000u * sizeof(float));
+  EXPECT_LT(Decoding::Bytes(151936), 16u << 20);
 }
 
 }  // namespace

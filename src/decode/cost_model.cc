@@ -23,6 +23,10 @@ constexpr double kSurpriseDecay = 0.93;  // of the evidence that acceptance has 
 constexpr double kSurprise = 3.0;        // standard errors that prove it
 constexpr double kKeep = 0.1;            // of the counts when it has
 constexpr int kSettled = 8;              // samples from which an estimate is trusted
+constexpr int kResumedSamples = 4;       // that an estimate counts for after a break
+constexpr int kLevelRounds = 2;          // after a break, that show how all times have changed,
+constexpr double kLevelChange = 1.15;    // by more than this factor
+constexpr double kResumedTrials = 40.0;  // of a position that outlive a break
 
 // The median, or the least where most samples were stalls.
 double Typical(std::array<double, 3> x) {
@@ -57,6 +61,17 @@ double TimeEstimate::Add(double sample, int64_t round) {
   return count_ > kSettled && before > 0 ? value_ / before : 1.0;
 }
 
+void TimeEstimate::Scale(double factor) {
+  value_ *= factor;
+  for (double& sample : first_) sample *= factor;
+}
+
+void TimeEstimate::Doubt(int64_t rounds) {
+  count_ = std::min(count_, kResumedSamples);
+  clipped_ = 0;
+  last_round_ -= rounds;
+}
+
 double TimeEstimate::Optimism(int64_t round) const {
   const double samples = count_ <= 2          ? 0.10
                          : count_ <= 4        ? 0.06
@@ -68,6 +83,7 @@ double TimeEstimate::Optimism(int64_t round) const {
 
 void CostModel::Observe(std::span<const double> draft_steps_s, double verify_s, int64_t round) {
   const int drafted = static_cast<int>(draft_steps_s.size());
+  FollowLevel(draft_steps_s, verify_s);
   // A first sample far beyond what machines do is taken for a stall, until a second one repeats it.
   const double plain = verify_[0].value();
   const bool bounded = verify_[0].known();
@@ -87,6 +103,35 @@ void CostModel::Observe(std::span<const double> draft_steps_s, double verify_s, 
   }
   if (drafted == 0) draft_.Scale(factor);
   Fit();
+}
+
+void CostModel::Resume(double draft_over_target, int64_t age) {
+  draft_.Scale(draft_over_target / draft_over_target_);
+  draft_over_target_ = draft_over_target;
+  draft_.Doubt(age);
+  for (TimeEstimate& verify : verify_) verify.Doubt(age);
+  unleveled_ = kLevelRounds;
+}
+
+// The least of a round's times over what was expected of them: a stall hits one of them only. Where
+// there was but one, the next round puts it right.
+void CostModel::FollowLevel(std::span<const double> draft_steps_s, double verify_s) {
+  if (unleveled_ == 0 || !verify_[0].known()) return;
+  const bool is_first = unleveled_-- == kLevelRounds;
+  double level = verify_s / Verify(static_cast<int>(draft_steps_s.size()) + 1);
+  for (const double step : draft_steps_s) {
+    if (draft_.known()) level = std::min(level, step / Draft());
+  }
+  const bool is_lower = level > 0 && level * kLevelChange < 1.0;
+  const bool is_higher = level > kLevelChange && std::isfinite(level);
+  if (!is_lower && !(is_higher && is_first)) return;
+  Scale(level);
+}
+
+void CostModel::Scale(double factor) {
+  draft_.Scale(factor);
+  for (TimeEstimate& verify : verify_) verify.Scale(factor);
+  for (double& cost : table_) cost *= factor;
 }
 
 void CostModel::Fit() {
@@ -163,6 +208,14 @@ void AcceptanceModel::Observe(int drafted, int accepted, int64_t round) {
       hits_[i] *= kKeep;
     }
     surprise_ = variance_ = 0;
+  }
+}
+
+void AcceptanceModel::Resume() {
+  for (size_t i = 0; i < trials_.size(); ++i) {
+    const double kept = std::min(1.0, kResumedTrials / std::max(trials_[i], 1.0));
+    trials_[i] *= kept;
+    hits_[i] *= kept;
   }
 }
 

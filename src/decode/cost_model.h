@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "quantspec/session.h"
+#include "quantspec/types.h"
 
 namespace quantspec {
 
@@ -16,7 +16,10 @@ class TimeEstimate {
  public:
   // Returns the factor by which the estimate moved (1 while it is young).
   double Add(double sample, int64_t round);
-  void Scale(double factor) { value_ *= factor; }
+  void Scale(double factor);
+  // Something may have changed unseen since `rounds` rounds: new samples count more, and the
+  // estimate is as old.
+  void Doubt(int64_t rounds);
 
   bool known() const { return count_ > 0; }
   int count() const { return count_; }
@@ -42,6 +45,10 @@ class CostModel {
   }
 
   void Observe(std::span<const double> draft_steps_s, double verify_s, int64_t round);
+  // What is known stays, with doubts. `draft_over_target` is what is expected now: draft steps are
+  // scaled by its change. How far all times have changed together, by a longer context or a busier
+  // machine, the next two rounds show.
+  void Resume(double draft_over_target, int64_t age);
 
   bool draft_known() const { return draft_.known(); }
   int plain_samples() const { return plain_samples_; }
@@ -57,9 +64,12 @@ class CostModel {
   int tried() const { return tried_; }
 
  private:
+  void FollowLevel(std::span<const double> draft_steps_s, double verify_s);
+  void Scale(double factor);
   void Fit();
 
   double draft_over_target_;
+  int unleveled_ = 0;  // rounds still to come that show how far all times have changed
   int tried_ = 0;
   int plain_samples_ = 0;
   TimeEstimate draft_;
@@ -71,6 +81,8 @@ class CostModel {
 class AcceptanceModel {
  public:
   void Observe(int drafted, int accepted, int64_t round);
+  // Another text follows: what is known stays and counts less.
+  void Resume();
   // Expected tokens of a round: 1 + a_1 + a_1 a_2 + ... for gamma 0 to kMaxGamma.
   using Tokens = std::array<double, kMaxGamma + 1>;
   Tokens Expected() const { return Expected(0.0); }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "decode/speculative.h"
+#include "decode/generate.h"
 #include "decode/toy_model.h"
 #include "decode/verify_rule.h"
 
@@ -42,7 +42,7 @@ std::vector<float> Target(const ToyModel& model, Sampler* sampler, const std::ve
 // Probability of each of the vocab^3 continuations of the prompt.
 std::vector<double> Expected(const ToyOptions& toy, const SamplingOptions& sampling) {
   const ToyModel model(toy);
-  Sampler sampler(toy.vocab);
+  Sampler sampler(toy.vocab, toy.vocab);
   sampler.Configure(sampling);
   std::vector<double> result;
   for (Token a = 0; a < toy.vocab; ++a) {
@@ -95,13 +95,13 @@ double ChiSquareSigmas(const std::vector<double>& expected, const std::vector<in
 std::vector<int> Emitted(const ToyOptions& toy, GenerateOptions options) {
   std::vector<int> counts(static_cast<size_t>(toy.vocab * toy.vocab * toy.vocab));
   options.max_tokens = 8;  // so that no round is cut short by the limit
-  Decoder decoder(toy.vocab, toy.context);
+  Decoding decoding(toy.vocab, toy.vocab);
   for (int run = 0; run < kRuns; ++run) {
     ToyModel model(toy);
-    const ConstRows first = model.Prefill(kPrompt, {});
     options.sampling.seed = static_cast<uint64_t>(run);
+    std::vector<Token> tokens = kPrompt;
     const GenerateResult result =
-        decoder.Run(model, {first.data, static_cast<size_t>(toy.vocab)}, kPrompt, options, {});
+        Generate(decoding, model, {&tokens, model.Prefill(kPrompt), options, {}, {}, {}});
     ++counts[Cell(result.tokens, toy.vocab)];
   }
   return counts;
@@ -155,7 +155,7 @@ TEST(Distribution, TheTestSeesAWrongFilterOrTemperature) {
 TEST(Distribution, TheTestSeesAWrongRule) {
   const ToyOptions toy = SmallToy();
   const ToyModel model(toy);
-  Sampler sampler(toy.vocab);
+  Sampler sampler(toy.vocab, toy.vocab);
   SamplingOptions sampling;
   sampling.temperature = 1.0f;
   sampler.Configure(sampling);
@@ -187,8 +187,8 @@ TEST(Distribution, CoupledAcceptanceIsNearThatOfTheBestCoupling) {
   for (const float error : {0.2f, 1.0f, 3.0f, 10.0f}) {
     toy.error = error;
     const ToyModel model(toy);
-    Sampler target(toy.vocab);
-    Sampler draft(toy.vocab);
+    Sampler target(toy.vocab, toy.vocab);
+    Sampler draft(toy.vocab, toy.vocab);
     SamplingOptions sampling;
     sampling.temperature = 1.0f;
     target.Configure(sampling);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kChanges = 256;
 constexpr int kPlainFirst = 2;  // plain steps before anything else
+constexpr int64_t kBreak = 24;  // rounds by which a new answer ages what is known, at most
 constexpr double kHysteresis = 1.01;
 constexpr double kLeavePlain = 1.02;  // hysteresis of leaving plain decoding
 constexpr double kDoubtful = 0.85;    // byte ratio above which drafting hardly pays,
@@ -24,21 +25,35 @@ constexpr double kLossShare = 0.004;  // and share of the time spent
 
 }  // namespace
 
-GammaController::GammaController() { changes_.reserve(kChanges); }
+GammaController::GammaController() {
+  changes_.reserve(kChanges);
+  Forget();
+}
 
 void GammaController::Start(const CostPrior& prior) {
   prior_ratio_ = prior.draft_over_target > 0 ? std::clamp(prior.draft_over_target, 0.1, 1.5) : 0.6;
-  costs_ = CostModel(prior_ratio_);
-  acceptance_ = {};
+  if (has_begun_) {
+    costs_.Resume(prior_ratio_, std::min(kBreak, round_ - start_));
+    acceptance_.Resume();
+  } else {
+    costs_ = CostModel(prior_ratio_);
+    has_begun_ = true;
+  }
   tokens_ = acceptance_.Expected();
-  round_ = 0;
-  last_probe_ = 0;
-  probe_gap_ = kProbeGap;
-  current_ = 0;
+  start_ = round_;
   used_ = -1;
   probing_ = false;
-  elapsed_s_ = 0;
-  lost_s_ = 0;
+  changes_.clear();
+  next_change_ = 0;
+}
+
+void GammaController::Forget() {
+  has_begun_ = false;
+  acceptance_ = {};
+  round_ = last_probe_ = 0;
+  probe_gap_ = kProbeGap;
+  current_ = 0;
+  elapsed_s_ = lost_s_ = 0;
   changes_.clear();
   next_change_ = 0;
 }
@@ -111,7 +126,7 @@ int GammaController::Next() {
     Record(probe, Reason::kProbe, Rate(probe) / Rate(current_));
     return probe;
   }
-  Record(current_, Reason::kEndOfProbe, 1.0);
+  Record(current_, used_ < 0 ? Reason::kKept : Reason::kEndOfProbe, 1.0);
   return current_;
 }
 
@@ -139,7 +154,7 @@ void GammaController::Observe(std::span<const double> draft_steps_s, double veri
 void GammaController::Record(int gamma, Reason reason, double gain) {
   if (gamma == used_) return;
   used_ = gamma;
-  const Change change{round_, gamma, reason, gain};
+  const Change change{round_ - start_, gamma, reason, gain};
   if (changes_.size() < kChanges) {
     changes_.push_back(change);
   } else {
@@ -157,6 +172,9 @@ std::vector<GammaChange> GammaController::Changes() const {
     switch (change.reason) {
       case Reason::kMeasurePlain:
         std::snprintf(text, sizeof(text), "measuring plain steps");
+        break;
+      case Reason::kKept:
+        std::snprintf(text, sizeof(text), "the fastest in the answer before");
         break;
       case Reason::kProbe:
         std::snprintf(text, sizeof(text), "probe, %.2f times the tokens/s expected", change.gain);

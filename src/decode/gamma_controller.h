@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "decode/cost_model.h"
-#include "quantspec/session.h"
+#include "quantspec/types.h"
 
 namespace quantspec {
 
@@ -17,25 +17,31 @@ struct CostPrior {
 };
 
 // Deterministic given the times it is told. It begins with plain steps, tries speculation where
-// that may pay, and from then on follows its measurements. Trying something that is not expected
-// to be best (a probe) draws on a budget of lost time: about one plain step and 0.4 % of
-// the time spent, so that `auto` stays beside plain decoding where speculation loses.
+// that may pay, and from then on follows its measurements, from one answer of a session to the
+// next. Trying something that is not expected to be best (a probe) draws on a budget of lost time:
+// about one plain step and 0.4 % of the time spent, so that `auto` stays beside plain decoding
+// where speculation loses.
 class GammaController {
  public:
   GammaController();
 
+  // Begins an answer. What was learned in earlier ones stays; it counts less with every answer, so
+  // that another text, a longer context or a busier machine is followed.
   void Start(const CostPrior& prior);
+  // Forgets all that was learned: the next Start is as the first one.
+  void Forget();
   // Gamma for the next round. The round may use less of it.
   int Next();
   // The round that followed: the time of each draft step, of the verify pass, and the draft tokens
   // accepted.
   void Observe(std::span<const double> draft_steps_s, double verify_s, int accepted);
 
-  // The changes so far (the last few hundred), oldest first. Allocates; for after the loop.
+  // The changes since Start (the last few hundred), oldest first, rounds counted from there.
+  // Allocates; for after the loop.
   std::vector<GammaChange> Changes() const;
 
  private:
-  enum class Reason { kMeasurePlain, kProbe, kEndOfProbe, kFaster };
+  enum class Reason { kMeasurePlain, kKept, kProbe, kEndOfProbe, kFaster };
   struct Change {
     int64_t round;
     int gamma;
@@ -48,11 +54,13 @@ class GammaController {
   int Probe() const;  // gamma worth trying in the next round, or -1
   void Record(int gamma, Reason reason, double gain);
 
+  bool has_begun_ = false;
   double prior_ratio_ = 0.5;
   CostModel costs_;
   AcceptanceModel acceptance_;
   AcceptanceModel::Tokens tokens_{};  // expected, per gamma
   int64_t round_ = 0;
+  int64_t start_ = 0;  // round_ at Start
   int64_t last_probe_ = 0;
   int probe_gap_ = 0;  // rounds from one probe to the next
   int current_ = 0;    // the gamma believed best

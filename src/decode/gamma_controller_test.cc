@@ -23,10 +23,18 @@ struct Machine {
   std::function<double(int position, double progress)> accept;
   double growth = 0;  // of all costs over the run
   double prior = 0;
+  // Halfway a document makes all costs so many times as large, drafts' so many times more.
+  double jump = 1;
+  double draft_jump = 1;
 
-  double Scale(double progress) const { return 1 + growth * progress; }
+  static double Halfway(double progress, double factor) { return progress < 0.5 ? 1 : factor; }
+  double Scale(double progress) const { return (1 + growth * progress) * Halfway(progress, jump); }
+  double Draft(double progress) const {
+    return Scale(progress) * Halfway(progress, draft_jump) * draft;
+  }
+  double PriorAt(double progress) const { return prior * Halfway(progress, draft_jump); }
   double Round(int gamma, double progress) const {
-    return Scale(progress) * (gamma * draft + verify(gamma + 1));
+    return gamma * Draft(progress) + Scale(progress) * verify(gamma + 1);
   }
   double Tokens(int gamma, double progress) const {
     double all = 1;
@@ -64,30 +72,49 @@ class Noise {
   uint64_t count_ = 0;
 };
 
-// Tokens per plain step that the controller's choices bring.
-double Simulate(const Machine& machine, int tokens, uint64_t seed, GammaController* controller) {
+struct Conversation {
+  int turns = 1;
+  int tokens = 0;  // of a turn
+};
+
+// Tokens per plain step that the choices of `controller` bring. A turn's last round is cut so that
+// it does not exceed the turn.
+template <typename Controller>
+double Simulate(const Machine& machine, const Conversation& talk, uint64_t seed,
+                Controller* controller) {
   Noise noise(seed);
-  controller->Start({machine.prior});
   double expected = 0;
   double time = 0;
-  int done = 0;
   std::array<double, kMaxGamma> steps{};
-  while (done < tokens) {
-    const double progress = static_cast<double>(done) / tokens;
-    const int gamma = controller->Next();
-    EXPECT_TRUE(gamma >= 0 && gamma <= kMaxGamma);
-    for (int i = 0; i < gamma; ++i) {
-      steps[static_cast<size_t>(i)] = noise.Time(machine.Scale(progress) * machine.draft);
+  for (int turn = 0; turn < talk.turns; ++turn) {
+    const auto progress_at = [&](int done) {
+      return (turn + static_cast<double>(done) / talk.tokens) / talk.turns;
+    };
+    controller->Start({machine.PriorAt(progress_at(0))});
+    for (int done = 0; done < talk.tokens;) {
+      const double progress = progress_at(done);
+      const int wanted = controller->Next();
+      EXPECT_TRUE(wanted >= 0 && wanted <= kMaxGamma);
+      const int gamma = talk.turns > 1 ? std::min(wanted, talk.tokens - done - 1) : wanted;
+      for (int i = 0; i < gamma; ++i) {
+        steps[static_cast<size_t>(i)] = noise.Time(machine.Draft(progress));
+      }
+      const double verify = noise.Time(machine.Scale(progress) * machine.verify(gamma + 1));
+      int accepted = 0;
+      while (accepted < gamma && noise.Uniform() < machine.accept(accepted, progress)) ++accepted;
+      controller->Observe(std::span(steps).first(static_cast<size_t>(gamma)), verify, accepted);
+      expected += machine.Tokens(gamma, progress);
+      time += machine.Round(gamma, progress);
+      done += accepted + 1;
     }
-    const double verify = noise.Time(machine.Scale(progress) * machine.verify(gamma + 1));
-    int accepted = 0;
-    while (accepted < gamma && noise.Uniform() < machine.accept(accepted, progress)) ++accepted;
-    controller->Observe(std::span(steps).first(static_cast<size_t>(gamma)), verify, accepted);
-    expected += machine.Tokens(gamma, progress);
-    time += machine.Round(gamma, progress);
-    done += accepted + 1;
   }
   return expected / time;
+}
+
+// One answer of a session that knows nothing yet.
+double Simulate(const Machine& machine, int tokens, uint64_t seed, GammaController* controller) {
+  controller->Forget();
+  return Simulate(machine, Conversation{1, tokens}, seed, controller);
 }
 
 double MeanRate(const Machine& machine, int tokens) {
@@ -149,6 +176,95 @@ TEST(GammaController, ComesCloseToTheBestFixedGamma) {
   EXPECT_GT(close, count * 85 / 100);
 }
 
+// A gamma that never changes, for comparison.
+struct FixedGamma {
+  int gamma;
+  void Start(const CostPrior&) {}
+  int Next() const { return gamma; }
+  void Observe(std::span<const double>, double, int) {}
+};
+
+// Tokens/s of a session over those of the best fixed gamma.
+double ShareOfBest(const Machine& machine, const Conversation& talk) {
+  constexpr uint64_t kRuns = 12;
+  double best = 0;
+  for (int gamma = 0; gamma <= kMaxGamma; ++gamma) {
+    double sum = 0;
+    FixedGamma fixed{gamma};
+    for (uint64_t seed = 0; seed < kRuns; ++seed) sum += Simulate(machine, talk, seed, &fixed);
+    best = std::max(best, sum / kRuns);
+  }
+  double sum = 0;
+  for (uint64_t seed = 0; seed < kRuns; ++seed) {
+    GammaController controller;
+    sum += Simulate(machine, talk, 100 + seed, &controller);
+  }
+  return sum / kRuns / best;
+}
+
+// Sessions in which something else happens between two answers, too.
+std::vector<Machine> Sessions() {
+  std::vector<Machine> machines = Machines();
+  for (const double a : {0.8, 0.95}) {
+    const std::string of = " of " + std::to_string(a);
+    machines.push_back({"a document comes in" + of, 0.6, PerRow(0.05), Always(a), 0, 0.6, 3, 1});
+    machines.push_back(
+        {"a document that drafts read less of" + of, 0.9, PerRow(0.05), Always(a), 0, 0.9, 2, 0.5});
+    machines.push_back({"a document that makes drafts dear" + of, 0.45, PerRow(0.1), Always(a), 0,
+                        0.45, 1.5, 2.2});
+    machines.push_back(
+        {"the document is gone again" + of, 0.4, PerRow(0.05), Always(a), 0, 0.4, 0.4, 2});
+    machines.push_back(
+        {"every other answer is another kind of text" + of, 0.5, PerRow(0.05),
+         [a](int, double progress) { return std::fmod(progress * 10, 1.0) < 0.5 ? a : a - 0.3; }, 0,
+         0.5});
+  }
+  return machines;
+}
+
+TEST(GammaController, ShortAnswersOfASessionReachTheBestFixedGamma) {
+  double sum = 0;
+  int count = 0;
+  for (const Machine& machine : Sessions()) {
+    SCOPED_TRACE(machine.name);
+    const double share = ShareOfBest(machine, {20, 40});
+    EXPECT_GT(share, 0.97);
+    sum += share;
+    ++count;
+  }
+  EXPECT_GT(sum / count, 0.99);
+}
+
+TEST(GammaController, AnswersOfAFewTokensComeCloseToTheBestFixedGamma) {
+  double sum = 0;
+  int count = 0;
+  for (const Machine& machine : Sessions()) {
+    SCOPED_TRACE(machine.name);
+    const double share = ShareOfBest(machine, {100, 8});
+    EXPECT_GT(share, 0.92);
+    sum += share;
+    ++count;
+  }
+  EXPECT_GT(sum / count, 0.985);
+}
+
+TEST(GammaController, GoesOnWithWhatItKnowsUntilItIsToForget) {
+  const Machine machine{"speculation pays", 0.3, PerRow(0.02), Always(0.9), 0, 0.3};
+  GammaController controller;
+  Simulate(machine, 400, 1, &controller);
+  EXPECT_EQ(controller.Changes().front().gamma, 0);
+  controller.Start({0.3});
+  EXPECT_TRUE(controller.Changes().empty());
+  const int kept = controller.Next();
+  EXPECT_GE(kept, 3);
+  ASSERT_EQ(controller.Changes().size(), 1u);
+  EXPECT_EQ(controller.Changes()[0].round, 0);
+  EXPECT_EQ(controller.Changes()[0].gamma, kept);
+  controller.Forget();
+  controller.Start({0.3});
+  EXPECT_EQ(controller.Next(), 0);
+}
+
 TEST(GammaController, StaysBesidePlainDecodingWhereSpeculationLoses) {
   std::vector<Machine> machines = Machines();
   machines.push_back({"a hopeless draft", 1.3, PerRow(0.5), Always(0.5), 0, 0});
@@ -207,7 +323,7 @@ TEST(GammaController, RepeatsItselfGivenTheSameTimes) {
   GammaController first;
   GammaController second;
   Simulate(machine, 300, 1, &first);
-  Simulate(machine, 500, 2, &second);  // Start forgets this
+  Simulate(machine, 500, 2, &second);  // forgotten
   Simulate(machine, 300, 1, &second);
   const std::vector<GammaChange> a = first.Changes();
   const std::vector<GammaChange> b = second.Changes();
@@ -240,8 +356,8 @@ TEST(GammaController, RecordsChangesWithReasonsOldestFirstAndForgetsTheFirstOfMa
 TEST(GammaController, SurvivesTimesThatMakeNoSense) {
   for (const double bad : std::vector<double>{0, -1, std::nan(""), 1e300, HUGE_VAL}) {
     GammaController controller;
-    controller.Start({});
     for (int round = 0; round < 200; ++round) {
+      if (round % 40 == 0) controller.Start({});
       const int gamma = controller.Next();
       ASSERT_TRUE(gamma >= 0 && gamma <= kMaxGamma);
       const std::vector<double> steps(static_cast<size_t>(gamma), bad);

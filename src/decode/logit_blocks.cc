@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "base/check.h"
-#include "base/logit_rows.h"
 
 namespace quantspec {
 namespace {
@@ -97,17 +96,24 @@ float BlockMaxima(std::span<const float> logits, std::span<float> maxima) {
   return largest;
 }
 
-float BlockMaximaOfPacks(std::span<const float> packs, std::span<float> maxima) {
-  constexpr size_t kPacks = kLogitBlock / kLogitPack;
+float BlockMaximaOfPacks(std::span<const float> logits, const PackMaxima& packs,
+                         std::span<float> maxima) {
+  const size_t pack = static_cast<size_t>(packs.pack);
+  QS_DCHECK(pack > 0 && kLogitBlock % pack == 0);
+  const size_t of_block = kLogitBlock / pack;
+  const size_t whole = logits.size() / pack;  // packs without logits beyond ours
   float largest = kMinusInfinity;
   for (size_t b = 0; b < maxima.size(); ++b) {
     maxima[b] = kMinusInfinity;
-    for (size_t i = b * kPacks; i < std::min((b + 1) * kPacks, packs.size()); ++i) {
-      maxima[b] = std::max(maxima[b], packs[i]);
+    for (size_t i = b * of_block; i < std::min((b + 1) * of_block, whole); ++i) {
+      maxima[b] = std::max(maxima[b], packs.values[i]);
     }
     largest = std::max(largest, maxima[b]);
   }
-  return largest;
+  for (const float x : logits.subspan(whole * pack)) {
+    maxima.back() = x > maxima.back() ? x : maxima.back();
+  }
+  return std::max(largest, maxima.back());
 }
 
 int FirstEqual(std::span<const float> logits, std::span<const float> maxima, float largest) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "base/logit_rows.h"
+
 namespace quantspec {
 
 inline constexpr int kLogitBlock = 128;
@@ -15,8 +17,10 @@ inline int LogitBlocks(int vocab) { return (vocab + kLogitBlock - 1) / kLogitBlo
 // Returns the largest of all.
 float BlockMaxima(std::span<const float> logits, std::span<float> maxima);
 
-// The same from the maxima of packs of kLogitPack logits (LogitRows::maxima).
-float BlockMaximaOfPacks(std::span<const float> packs, std::span<float> maxima);
+// The same from the maxima of packs, of which kLogitBlock is a multiple. They may cover more logits
+// than there are here: what lies beyond has no part in it.
+float BlockMaximaOfPacks(std::span<const float> logits, const PackMaxima& packs,
+                         std::span<float> maxima);
 
 // Index of the first logit equal to `largest`; 0 if there is none (all NaN).
 int FirstEqual(std::span<const float> logits, std::span<const float> maxima, float largest);

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "base/check.h"
-#include "base/logit_rows.h"
 #include "base/view.h"
 #include "decode/gumbel_noise.h"
 #include "decode/logit_blocks.h"
@@ -27,17 +26,17 @@ struct Layout {
   size_t maxima, scratch, penalised, candidates, total;
 };
 
-Layout LayoutFor(int vocab, size_t candidate_bytes) {
+Layout LayoutFor(int tokens, size_t candidate_bytes) {
   const auto padded = [](size_t bytes) {
     return static_cast<size_t>(RoundUp(static_cast<int64_t>(bytes), 64));
   };
-  const size_t blocks = padded(static_cast<size_t>(LogitBlocks(vocab)) * sizeof(float));
-  const size_t row = padded(static_cast<size_t>(vocab) * sizeof(float));
+  const size_t blocks = padded(static_cast<size_t>(LogitBlocks(tokens)) * sizeof(float));
+  const size_t row = padded(static_cast<size_t>(tokens) * sizeof(float));
   Layout layout{};
   layout.scratch = blocks;
   layout.penalised = 2 * blocks;
   layout.candidates = 2 * blocks + row;
-  layout.total = layout.candidates + padded(static_cast<size_t>(vocab) * candidate_bytes);
+  layout.total = layout.candidates + padded(static_cast<size_t>(tokens) * candidate_bytes);
   return layout;
 }
 
@@ -54,11 +53,11 @@ void CheckSampling(const SamplingOptions& o) {
   CheckRange(o.repeat_window >= 0, "repeat window", o.repeat_window, "0 or more tokens");
 }
 
-Sampler::Sampler(int vocab) : vocab_(vocab), memory_(Bytes(vocab)) {
-  QS_CHECK(vocab > 0);
-  const Layout layout = LayoutFor(vocab, sizeof(Candidate));
-  const size_t blocks = static_cast<size_t>(LogitBlocks(vocab));
-  const size_t count = static_cast<size_t>(vocab);
+Sampler::Sampler(int vocab, int tokens) : vocab_(vocab), tokens_(tokens), memory_(Bytes(tokens)) {
+  QS_CHECK(tokens > 0 && tokens <= vocab);
+  const Layout layout = LayoutFor(tokens, sizeof(Candidate));
+  const size_t blocks = static_cast<size_t>(LogitBlocks(tokens));
+  const size_t count = static_cast<size_t>(tokens);
   const auto floats = [&](size_t offset, size_t n) {
     return std::span<float>(reinterpret_cast<float*>(memory_.data() + offset), n);
   };
@@ -68,7 +67,7 @@ Sampler::Sampler(int vocab) : vocab_(vocab), memory_(Bytes(vocab)) {
   candidates_ = {reinterpret_cast<Candidate*>(memory_.data() + layout.candidates), count};
 }
 
-uint64_t Sampler::Bytes(int vocab) { return LayoutFor(vocab, sizeof(Candidate)).total; }
+uint64_t Sampler::Bytes(int tokens) { return LayoutFor(tokens, sizeof(Candidate)).total; }
 
 void Sampler::Configure(const SamplingOptions& options) {
   options_ = options;
@@ -76,34 +75,43 @@ void Sampler::Configure(const SamplingOptions& options) {
 }
 
 void Sampler::Read(std::span<const float> logits, std::span<const Token> context,
-                   std::span<const float> maxima) {
+                   const PackMaxima& maxima, NotFinite not_finite) {
   QS_CHECK(logits.size() == static_cast<size_t>(vocab_));
-  logits_ = logits;
-  QS_CHECK(maxima.empty() || maxima.size() == static_cast<size_t>(CeilDiv(vocab_, kLogitPack)));
-  if (options_.repeat_penalty != 1.0f) Penalise(context);
-  const bool at_hand = !maxima.empty() && logits_.data() == logits.data();
-  largest_ = at_hand ? BlockMaximaOfPacks(maxima, maxima_) : BlockMaxima(logits_, maxima_);
+  QS_CHECK(maxima.values.empty() ||
+           (maxima.pack > 0 && kLogitBlock % maxima.pack == 0 &&
+            maxima.values.size() == static_cast<size_t>(CeilDiv(vocab_, maxima.pack))));
+  logits_ = logits.first(static_cast<size_t>(tokens_));
+  const bool is_penalised = options_.repeat_penalty != 1.0f && Penalise(context);
+  const bool at_hand = !maxima.values.empty() && !is_penalised;
+  largest_ = at_hand ? BlockMaximaOfPacks(logits_, maxima, maxima_) : BlockMaxima(logits_, maxima_);
+  if (!std::isfinite(largest_) && not_finite == NotFinite::kThrow) {
+    throw Error(ErrorKind::kCorrupt,
+                "the model's numbers at position " + std::to_string(context.size()) +
+                    " are not finite (NaN or infinity), so there is no next token; its weights or "
+                    "their format are likely damaged: get or convert the file again");
+  }
   cut_ = {};
   if (!greedy() && std::isfinite(largest_)) Filter();
 }
 
-void Sampler::Penalise(std::span<const Token> context) {
+bool Sampler::Penalise(std::span<const Token> context) {
   const size_t window = std::min(context.size(), static_cast<size_t>(options_.repeat_window));
-  if (window == 0) return;
+  if (window == 0) return false;
   std::copy(logits_.begin(), logits_.end(), penalised_.begin());
   // From the original each time, so that a token that occurs twice is penalised once.
   for (const Token token : context.last(window)) {
-    if (token < 0 || token >= vocab_) continue;
+    if (token < 0 || token >= tokens_) continue;
     const size_t i = static_cast<size_t>(token);
     const float logit = logits_[i];
     penalised_[i] =
         logit > 0.0f ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
   }
   logits_ = penalised_;
+  return true;
 }
 
 void Sampler::Filter() {
-  if (options_.top_k > 0 && options_.top_k < vocab_) CutTopK();
+  if (options_.top_k > 0 && options_.top_k < tokens_) CutTopK();
   if (options_.top_p < 1.0f) CutTopP();
   if (options_.min_p > 0.0f) CutMinP();
 }
@@ -113,7 +121,7 @@ std::span<Sampler::Candidate> Sampler::Gather(double least) {
   for (size_t block = 0; block < maxima_.size(); ++block) {
     if (!(maxima_[block] >= least)) continue;
     const Token begin = static_cast<Token>(block) * kLogitBlock;
-    const Token end = std::min(begin + kLogitBlock, vocab_);
+    const Token end = std::min(begin + kLogitBlock, tokens_);
     for (Token id = begin; id < end; ++id) {
       const float logit = logits_[static_cast<size_t>(id)];
       if (logit >= least && cut_.Keeps(logit, id)) candidates_[count++] = {logit, 0.0f, id};
@@ -148,7 +156,7 @@ void Sampler::CutTopP() {
   if (std::isinf(cut_.logit)) {
     // All tokens below `least` together hold less than the mass that top-p gives away.
     whole = Exponentials(logits_, largest_, static_cast<float>(scale_), {});
-    const double spare = (1.0 - options_.top_p) * whole / vocab_;
+    const double spare = (1.0 - options_.top_p) * whole / tokens_;
     least = std::min<double>(largest_, largest_ + (std::log(spare) - 1e-3) / scale_);
   }
   std::span<Candidate> found = Gather(least);
@@ -194,7 +202,7 @@ void Sampler::Run(int block, Race* race) const {
   if (score(block_largest) + bound < race->best) return;
 
   const Token winner = race->noise.BlockWinner(block);
-  const Token end = std::min((block + 1) * kLogitBlock, vocab_);
+  const Token end = std::min((block + 1) * kLogitBlock, tokens_);
   for (Token id = block * kLogitBlock; id < end; ++id) {
     const float logit = logits_[static_cast<size_t>(id)];
     const double own = score(logit);
@@ -221,7 +229,10 @@ Token Sampler::Choose(uint64_t position) const {
 }
 
 void Sampler::Probabilities(std::span<float> out) const {
-  QS_CHECK(!greedy() && out.size() == logits_.size());
+  QS_CHECK(!greedy() && out.size() == static_cast<size_t>(vocab_));
+  const std::span<float> rest = out.subspan(logits_.size());
+  std::fill(rest.begin(), rest.end(), 0.0f);
+  out = out.first(logits_.size());
   if (!std::isfinite(largest_)) {
     std::fill(out.begin(), out.end(), 0.0f);
     out[static_cast<size_t>(FirstEqual(logits_, maxima_, largest_))] = 1.0f;

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "base/buffer.h"
-#include "quantspec/session.h"
+#include "base/logit_rows.h"
 #include "quantspec/types.h"
 
 namespace quantspec {
@@ -15,30 +15,39 @@ namespace quantspec {
 // Throws Error{kUsage} naming the first option out of its range.
 void CheckSampling(const SamplingOptions& options);
 
+// What Sampler::Read does with logits whose largest is not a finite number. A draft may be
+// nonsense, since its target judges it; a target that is has no answer.
+enum class NotFinite { kThrow, kAllow };
+
 // The order is: repeat penalty, temperature, top-k, top-p (of what top-k left), min-p. Every
-// filter keeps the most probable token. NaN logits are never chosen; if no logit is finite and
-// largest, the choice is the first of the largest (token 0 if all are NaN).
+// filter keeps the most probable token. NaN logits are never chosen. Rows may be wider than the
+// vocabulary has tokens (embeddings are padded): ids without a token are never chosen either, they
+// count as -infinity.
 class Sampler {
  public:
-  // Takes all memory; no later call allocates.
-  explicit Sampler(int vocab);
-  static uint64_t Bytes(int vocab);
+  // Takes all memory; no later call allocates. `vocab`: logits of a row; `tokens`, 1 to vocab: the
+  // ids 0 to tokens - 1 have a token.
+  Sampler(int vocab, int tokens);
+  static uint64_t Bytes(int tokens);
 
   void Configure(const SamplingOptions& options);
   bool greedy() const { return options_.temperature <= 0.0f; }
 
   // Shapes the distribution that `logits` [vocab] and the tokens before it give. `logits` must
-  // stay valid until the next Read. `maxima`: LogitRows::maxima of the row, if there are any, which
-  // spare a look at all logits.
+  // stay valid until the next Read. `maxima`, if there are any, spare a look at all logits.
+  // Throws Error{kCorrupt}, naming the position (context.size()), if the largest logit is not
+  // finite and that is not allowed. Where it is, the choice is the first of the largest (token 0 if
+  // all are NaN).
   void Read(std::span<const float> logits, std::span<const Token> context,
-            std::span<const float> maxima = {});
+            const PackMaxima& maxima = {}, NotFinite not_finite = NotFinite::kThrow);
 
   // Greedy: the most probable token, the lowest id among equals. Otherwise argmax(log p + Gumbel
   // noise) for the filtered p, which is a draw from p; the noise depends on the seed, `position`
   // and the token only, so two rows at one position share it.
   Token Choose(uint64_t position) const;
 
-  // The filtered distribution itself, [vocab]. Zero for what a filter removed. Not for greedy.
+  // The filtered distribution itself, [vocab]. Zero for what a filter removed and for ids without
+  // a token. Not for greedy.
   void Probabilities(std::span<float> out) const;
 
  private:
@@ -61,7 +70,8 @@ class Sampler {
   static bool Before(const Candidate& a, const Candidate& b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
   }
-  void Penalise(std::span<const Token> context);
+  // False if the context changes no logit.
+  bool Penalise(std::span<const Token> context);
   void Filter();
   void CutTopK();
   void CutTopP();
@@ -71,14 +81,15 @@ class Sampler {
   void Run(int block, Race* race) const;
 
   int vocab_;
+  int tokens_;
   SamplingOptions options_;
   Buffer memory_;
   std::span<float> maxima_;  // of blocks
   std::span<float> maxima_scratch_;
-  std::span<float> penalised_;       // [vocab]
-  std::span<Candidate> candidates_;  // [vocab]
+  std::span<float> penalised_;       // [tokens]
+  std::span<Candidate> candidates_;  // [tokens]
 
-  std::span<const float> logits_;
+  std::span<const float> logits_;  // [tokens]
   float largest_ = 0.0f;
   double scale_ = 1.0;  // 1 / temperature
   Cut cut_;

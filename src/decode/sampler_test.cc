@@ -7,9 +7,9 @@
 #include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "base/logit_rows.h"
 #include "base/random.h"
 #include "decode/gumbel_noise.h"
 #include "decode/logit_blocks.h"
@@ -93,12 +93,18 @@ std::vector<SamplingOptions> FilterCases() {
   return cases;
 }
 
-// LogitRows::maxima of one row.
-std::vector<float> PackMaxima(const std::vector<float>& logits) {
-  std::vector<float> maxima;
+// The largest of every `pack` logits of one row.
+struct OwnMaxima {
+  std::vector<float> values;
+  int pack;
+
+  operator PackMaxima() const { return {values, values.empty() ? 0 : pack}; }  // NOLINT
+};
+OwnMaxima MaximaOf(const std::vector<float>& logits, int pack = 16) {
+  OwnMaxima maxima{{}, pack};
   for (size_t i = 0; i < logits.size(); ++i) {
-    if (i % kLogitPack == 0) maxima.push_back(-kInfinity);
-    if (logits[i] > maxima.back()) maxima.back() = logits[i];
+    if (i % static_cast<size_t>(pack) == 0) maxima.values.push_back(-kInfinity);
+    if (logits[i] > maxima.values.back()) maxima.values.back() = logits[i];
   }
   return maxima;
 }
@@ -106,7 +112,7 @@ std::vector<float> PackMaxima(const std::vector<float>& logits) {
 TEST(Sampler, FiltersAreThoseOfTheirDefinition) {
   const std::vector<Token> context = {9, 0, 2, 2, 1, 3};
   for (const int vocab : {5, 127, 128, 129, 4000}) {
-    Sampler sampler(vocab);
+    Sampler sampler(vocab, vocab);
     const std::vector<float> logits = RandomLogits(vocab, static_cast<uint64_t>(vocab));
     std::vector<float> found(logits.size());
     for (const SamplingOptions& options : FilterCases()) {
@@ -127,7 +133,8 @@ TEST(Sampler, FiltersAreThoseOfTheirDefinition) {
       }
       // Maxima that are at hand say the same.
       std::vector<float> again(logits.size());
-      sampler.Read(logits, vocab > 9 ? context : std::vector<Token>{0, 2}, PackMaxima(logits));
+      sampler.Read(logits, vocab > 9 ? context : std::vector<Token>{0, 2},
+                   MaximaOf(logits, options.top_k == 1 ? 32 : 16));
       sampler.Probabilities(again);
       ASSERT_EQ(again, found);
       // Whatever is chosen has passed the filters.
@@ -140,7 +147,7 @@ TEST(Sampler, FiltersAreThoseOfTheirDefinition) {
 
 TEST(Sampler, ChoiceIsTheArgmaxOfLogitsPlusNoiseOverTheWholeVocabulary) {
   for (const int vocab : {3, 128, 1000, 50021}) {
-    Sampler sampler(vocab);
+    Sampler sampler(vocab, vocab);
     for (const float temperature : {0.2f, 1.0f, 20.0f}) {
       SamplingOptions options;
       options.temperature = temperature;
@@ -167,24 +174,24 @@ TEST(Sampler, ChoiceIsTheArgmaxOfLogitsPlusNoiseOverTheWholeVocabulary) {
 }
 
 TEST(Sampler, GreedyTakesTheLowestIdAmongEquals) {
-  Sampler sampler(300);
+  Sampler sampler(300, 300);
   sampler.Configure({});
   std::vector<float> logits(300, 1.0f);
   logits[131] = logits[140] = logits[290] = 2.0f;
   logits[4] = std::numeric_limits<float>::quiet_NaN();
-  for (const std::vector<float>& maxima : {std::vector<float>(), PackMaxima(logits)}) {
+  for (const OwnMaxima& maxima : {OwnMaxima{}, MaximaOf(logits)}) {
     sampler.Read(logits, {}, maxima);
     EXPECT_EQ(sampler.Choose(0), 131);
   }
   logits.assign(300, -5.0f);
-  for (const std::vector<float>& maxima : {std::vector<float>(), PackMaxima(logits)}) {
+  for (const OwnMaxima& maxima : {OwnMaxima{}, MaximaOf(logits)}) {
     sampler.Read(logits, {}, maxima);
     EXPECT_EQ(sampler.Choose(0), 0);
   }
 }
 
 TEST(Sampler, NoiseDependsOnSeedAndPositionAndNothingElse) {
-  Sampler sampler(1000);
+  Sampler sampler(1000, 1000);
   const std::vector<float> logits(1000, 0.0f);
   const auto choose = [&](uint64_t seed, uint64_t position) {
     SamplingOptions options;
@@ -236,7 +243,7 @@ TEST(GumbelNoise, IsStandardGumbelIndependentOfPlaceInBlock) {
 
 TEST(Sampler, NeverChoosesNanAndNeverHangs) {
   for (const int vocab : {1, 4, 128, 515}) {
-    Sampler sampler(vocab);
+    Sampler sampler(vocab, vocab);
     for (const SamplingOptions& options : FilterCases()) {
       sampler.Configure(options);
       std::vector<float> p(static_cast<size_t>(vocab));
@@ -250,7 +257,7 @@ TEST(Sampler, NeverChoosesNanAndNeverHangs) {
         if (broken == 4) std::fill(logits.begin(), logits.begin() + vocab / 2, -kInfinity);
         if (broken == 5) logits[last] = std::numeric_limits<float>::max();
         if (broken == 6) std::fill(logits.begin(), logits.end(), kInfinity);
-        sampler.Read(logits, {});
+        sampler.Read(logits, {}, {}, NotFinite::kAllow);
         for (uint64_t position = 0; position < 3; ++position) {
           const Token token = sampler.Choose(position);
           ASSERT_TRUE(token >= 0 && token < vocab);
@@ -264,8 +271,77 @@ TEST(Sampler, NeverChoosesNanAndNeverHangs) {
   }
 }
 
+// 300 rows of an embedding, 260 tokens: the others have the largest logits here, and no maximum of
+// a pack or block may bring them back.
+TEST(Sampler, IdsWithoutATokenAreAsGoodAsNotThere) {
+  const std::vector<Token> context = {3, 270, 259, 1};
+  for (const auto& [vocab, tokens] : {std::pair{300, 260}, std::pair{300, 256}, std::pair{300, 1},
+                                      std::pair{129, 128}, std::pair{1000, 999}}) {
+    SCOPED_TRACE(std::to_string(tokens) + " tokens in " + std::to_string(vocab) + " rows");
+    Sampler padded(vocab, tokens), exact(tokens, tokens);
+    std::vector<float> logits = RandomLogits(vocab, 3);
+    for (int i = tokens; i < vocab; ++i) logits[static_cast<size_t>(i)] = 100.0f + i % 7;
+    const std::vector<float> known(logits.begin(), logits.begin() + tokens);
+    std::vector<float> of_padded(logits.size(), 9.0f), of_exact(known.size());
+    std::vector<SamplingOptions> cases = FilterCases();
+    cases.push_back({});  // greedy
+    for (const SamplingOptions& options : cases) {
+      padded.Configure(options);
+      exact.Configure(options);
+      exact.Read(known, context);
+      for (const OwnMaxima& maxima : {OwnMaxima{}, MaximaOf(logits), MaximaOf(logits, 128)}) {
+        padded.Read(logits, context, maxima);
+        for (uint64_t position = 0; position < 40; ++position) {
+          ASSERT_EQ(padded.Choose(position), exact.Choose(position));
+        }
+        if (options.temperature == 0) continue;
+        padded.Probabilities(of_padded);
+        exact.Probabilities(of_exact);
+        for (size_t i = 0; i < of_padded.size(); ++i) {
+          ASSERT_EQ(of_padded[i], i < of_exact.size() ? of_exact[i] : 0.0f) << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Sampler, LogitsThatAreNotFiniteAreAnErrorThatSaysWhere) {
+  const std::vector<Token> context(37, 1);
+  for (const int tokens : {300, 260}) {
+    Sampler sampler(300, tokens);
+    for (const float temperature : {0.0f, 1.0f}) {
+      SamplingOptions options;
+      options.temperature = temperature;
+      sampler.Configure(options);
+      for (const float bad : {kNan, -kInfinity, kInfinity}) {
+        // Finite ones without a token do not help.
+        std::vector<float> logits(300, 1.0f);
+        std::fill(logits.begin(), logits.begin() + tokens, bad);
+        for (const OwnMaxima& maxima : {OwnMaxima{}, MaximaOf(logits)}) {
+          try {
+            sampler.Read(logits, context, maxima);
+            ADD_FAILURE() << bad;
+          } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), ErrorKind::kCorrupt);
+            EXPECT_NE(std::string(error.what()).find("position 37"), std::string::npos);
+            EXPECT_NE(std::string(error.what()).find("not finite"), std::string::npos);
+          }
+          // A draft may be nonsense: its target judges it.
+          sampler.Read(logits, context, maxima, NotFinite::kAllow);
+          EXPECT_EQ(sampler.Choose(37), 0);
+        }
+        // One usable logit is enough.
+        if (bad == kInfinity) continue;
+        logits[7] = -3.0f;
+        sampler.Read(logits, context);
+        EXPECT_EQ(sampler.Choose(37), 7);
+      }
+    }
+  }
+}
+
 TEST(Sampler, TinyTemperaturesAreGreedy) {
-  Sampler sampler(500);
+  Sampler sampler(500, 500);
   SamplingOptions options;
   options.temperature = std::numeric_limits<float>::denorm_min();
   sampler.Configure(options);

@@ -31,23 +31,23 @@ class ToyModel : public SequenceModel {
         rows_(static_cast<size_t>(options.context)),
         logits_(static_cast<size_t>(options.vocab) * (kMaxGamma + 1)) {}
 
-  int vocab() const override { return options_.vocab; }
   int Length() const override { return length_; }
   int Room() const override {
     return std::min(sealed_ + 2 * options_.group, options_.context) - length_;
   }
 
-  ConstRows Prefill(std::span<const Token> prompt, const OnPrefill&) override {
+  // Appends a prompt; returns the logits of its last token.
+  std::span<const float> Prefill(std::span<const Token> prompt) {
     for (const Token token : prompt) Append(token, Reader::kTarget);
     EndRound();
     ComputeLogits(length_ - 1, Reader::kTarget, logits_.data());
-    return {logits_.data(), 1, options_.vocab};
+    return {logits_.data(), static_cast<size_t>(options_.vocab)};
   }
 
-  LogitRows Step(Reader reader, std::span<const Token> tokens) override {
+  void Step(Reader reader, std::span<const Token> tokens, TakeLogits take) override {
     const int count = static_cast<int>(tokens.size());
     Expect(count >= 1 && count <= Room(), "Step appends 1 to Room() tokens");
-    if (reader == Reader::kTarget) Expect(length_ == round_, "Drop precedes the target's step");
+    if (reader == Reader::kTarget) Expect(length_ == round_, "Truncate precedes the target's step");
     for (const Token token : tokens) Append(token, reader);
     for (int i = 0; i < count; ++i) {
       ComputeLogits(length_ - count + i, reader, logits_.data() + i * options_.vocab);
@@ -59,18 +59,18 @@ class ToyModel : public SequenceModel {
       ++target_steps;
       seconds += verify_s ? verify_s(count) : 0;
     }
-    return ConstRows(logits_.data(), count, options_.vocab);
+    take(ConstRows(logits_.data(), count, options_.vocab));
   }
 
-  void Drop(int length) override {
-    Expect(length >= round_ && length <= length_, "Drop stays within the round");
+  void Truncate(int length) override {
+    Expect(length >= round_ && length <= length_, "Truncate stays within the round");
     Poison(length);
   }
 
-  void Rewind(int length) override {
-    Expect(length > round_ && length <= length_, "a round accepts at least one token");
+  void Commit(int length) override {
+    Expect(length > round_ && length <= length_, "a round commits at least one token");
     for (int i = round_; i < length; ++i) {
-      Expect(rows_[At(i)].writer == Reader::kTarget, "accepted rows come from the target");
+      Expect(rows_[At(i)].writer == Reader::kTarget, "committed rows come from the target");
     }
     Poison(length);
     EndRound();

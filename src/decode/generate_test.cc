@@ -1,4 +1,4 @@
-#include "decode/speculative.h"
+#include "decode/generate.h"
 
 #include <gtest/gtest.h>
 
@@ -16,6 +16,7 @@ namespace {
 const std::vector<Token> kPrompt = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5};
 
 struct Outcome {
+  std::vector<Token> tokens;  // prompt and output
   GenerateResult result;
   uint64_t digest = 0;
   int length = 0;
@@ -23,20 +24,21 @@ struct Outcome {
   std::vector<Token> streamed;
 };
 
-Outcome Generate(const ToyOptions& toy, const GenerateOptions& options, const IsEnd& is_end = {},
-                 int stop_after = -1) {
+Outcome RunToy(const ToyOptions& toy, const GenerateOptions& options, const IsEnd& is_end = {},
+               int stop_after = -1) {
   ToyModel model(toy);
   model.draft_s = [] { return 0.4; };
   model.verify_s = [](int rows) { return 1.0 + 0.05 * rows; };
-  Decoder decoder(toy.vocab, toy.context, [&] { return model.seconds; });
-  const ConstRows first = model.Prefill(kPrompt, {});
+  Decoding decoding(toy.vocab, toy.vocab);
   Outcome outcome;
-  const OnToken on_token = [&](Token token) {
+  outcome.tokens = kPrompt;
+  GenerateCall call{&outcome.tokens, model.Prefill(kPrompt), options, is_end, {}, {}, {}};
+  call.clock = [&] { return model.seconds; };
+  call.on_token = [&](Token token) {
     outcome.streamed.push_back(token);
     return static_cast<int>(outcome.streamed.size()) != stop_after;
   };
-  outcome.result = decoder.Run(model, {first.data, static_cast<size_t>(toy.vocab)}, kPrompt,
-                               options, is_end, on_token);
+  outcome.result = Generate(decoding, model, call);
   outcome.digest = model.Digest();
   outcome.length = model.Length();
   outcome.violation = model.violation;
@@ -57,12 +59,12 @@ void ExpectSame(const Outcome& plain, const Outcome& other) {
 void ExpectEveryGammaEqualsPlain(const ToyOptions& toy, GenerateOptions options,
                                  const IsEnd& is_end = {}, int stop_after = -1) {
   options.gamma = 0;
-  const Outcome plain = Generate(toy, options, is_end, stop_after);
+  const Outcome plain = RunToy(toy, options, is_end, stop_after);
   ExpectSame(plain, plain);
   for (int gamma = kGammaAuto; gamma <= kMaxGamma; ++gamma) {
     SCOPED_TRACE("gamma " + std::to_string(gamma));
     options.gamma = gamma;
-    ExpectSame(plain, Generate(toy, options, is_end, stop_after));
+    ExpectSame(plain, RunToy(toy, options, is_end, stop_after));
   }
 }
 
@@ -78,11 +80,11 @@ std::vector<Token> GreedyByHand(const ToyOptions& toy, int count) {
   return {tokens.begin() + static_cast<std::ptrdiff_t>(kPrompt.size()), tokens.end()};
 }
 
-TEST(Decoder, GreedyOutputIsThatOfPlainDecodingForEveryGamma) {
+TEST(Generate, GreedyOutputIsThatOfPlainDecodingForEveryGamma) {
   ToyOptions toy;
   GenerateOptions options;
   options.max_tokens = 150;
-  EXPECT_EQ(Generate(toy, options).result.tokens, GreedyByHand(toy, 150));
+  EXPECT_EQ(RunToy(toy, options).result.tokens, GreedyByHand(toy, 150));
   for (const float error : {0.0f, 1.0f, 4.0f, 40.0f}) {
     SCOPED_TRACE(error);
     toy.error = error;
@@ -90,7 +92,7 @@ TEST(Decoder, GreedyOutputIsThatOfPlainDecodingForEveryGamma) {
   }
 }
 
-TEST(Decoder, CoupledOutputIsThatOfPlainSamplingForEveryGammaFilterAndSeed) {
+TEST(Generate, CoupledOutputIsThatOfPlainSamplingForEveryGammaFilterAndSeed) {
   ToyOptions toy;
   toy.vocab = 300;
   GenerateOptions options;
@@ -115,7 +117,7 @@ TEST(Decoder, CoupledOutputIsThatOfPlainSamplingForEveryGammaFilterAndSeed) {
   }
 }
 
-TEST(Decoder, RepeatPenaltySeesDraftedTokens) {
+TEST(Generate, RepeatPenaltySeesDraftedTokens) {
   // With a window longer than a round, draft and target agree only if both count drafted tokens.
   ToyOptions toy;
   toy.error = 0.0f;
@@ -125,11 +127,11 @@ TEST(Decoder, RepeatPenaltySeesDraftedTokens) {
   options.sampling.repeat_window = 6;
   ExpectEveryGammaEqualsPlain(toy, options);
   options.gamma = 6;
-  const GenerateStats stats = Generate(toy, options).result.stats;
+  const GenerateStats stats = RunToy(toy, options).result.stats;
   EXPECT_EQ(stats.accepted, stats.drafted);
 }
 
-TEST(Decoder, EndsTheSameForEveryGamma) {
+TEST(Generate, EndsTheSameForEveryGamma) {
   ToyOptions toy;
   toy.error = 0.3f;
   GenerateOptions options;
@@ -144,7 +146,7 @@ TEST(Decoder, EndsTheSameForEveryGamma) {
     for (int gamma : {0, 1, 2, 3, 5, 8, 16, kGammaAuto}) {
       options.gamma = gamma;
       seen = 0;
-      const Outcome outcome = Generate(toy, options, is_end);
+      const Outcome outcome = RunToy(toy, options, is_end);
       EXPECT_EQ(outcome.violation, "");
       EXPECT_EQ(outcome.result.finish, FinishReason::kStop);
       EXPECT_EQ(outcome.result.tokens, std::vector<Token>(whole.begin(), whole.begin() + at + 1));
@@ -153,33 +155,33 @@ TEST(Decoder, EndsTheSameForEveryGamma) {
     // The caller's stop.
     ExpectEveryGammaEqualsPlain(toy, options, {}, at + 1);
     options.gamma = 4;
-    EXPECT_EQ(Generate(toy, options, {}, at + 1).result.finish, FinishReason::kInterrupted);
+    EXPECT_EQ(RunToy(toy, options, {}, at + 1).result.finish, FinishReason::kInterrupted);
     // The limit.
     GenerateOptions limited = options;
     limited.max_tokens = at;
     ExpectEveryGammaEqualsPlain(toy, limited);
-    EXPECT_EQ(Generate(toy, limited).result.finish, FinishReason::kLength);
-    EXPECT_FALSE(Generate(toy, limited).result.context_full);
+    EXPECT_EQ(RunToy(toy, limited).result.finish, FinishReason::kLength);
+    EXPECT_FALSE(RunToy(toy, limited).result.context_full);
   }
 }
 
-TEST(Decoder, IgnoresEndTokensWhenAsked) {
+TEST(Generate, IgnoresEndTokensWhenAsked) {
   GenerateOptions options;
   options.max_tokens = 20;
   options.ignore_end = true;
-  const Outcome outcome = Generate({}, options, [](Token) { return true; });
+  const Outcome outcome = RunToy({}, options, [](Token) { return true; });
   EXPECT_EQ(outcome.result.finish, FinishReason::kLength);
   EXPECT_EQ(outcome.result.tokens.size(), 20u);
 }
 
-TEST(Decoder, AnEndTokenThatTheCallerRefusesIsStillAnEnd) {
+TEST(Generate, AnEndTokenThatTheCallerRefusesIsStillAnEnd) {
   GenerateOptions options;
-  const Outcome outcome = Generate(
+  const Outcome outcome = RunToy(
       {}, options, [](Token) { return true; }, 1);
   EXPECT_EQ(outcome.result.finish, FinishReason::kStop);
 }
 
-TEST(Decoder, AFullContextEndsWithOneTokenBeyondTheCache) {
+TEST(Generate, AFullContextEndsWithOneTokenBeyondTheCache) {
   for (const int context : {11, 12, 13, 16, 17, 24, 31, 32, 33, 50}) {
     SCOPED_TRACE(context);
     ToyOptions toy;
@@ -188,7 +190,7 @@ TEST(Decoder, AFullContextEndsWithOneTokenBeyondTheCache) {
     options.max_tokens = 1000;
     ExpectEveryGammaEqualsPlain(toy, options);
     options.gamma = 5;
-    const Outcome outcome = Generate(toy, options);
+    const Outcome outcome = RunToy(toy, options);
     EXPECT_EQ(outcome.result.finish, FinishReason::kLength);
     EXPECT_TRUE(outcome.result.context_full);
     EXPECT_EQ(outcome.length, context);
@@ -196,7 +198,7 @@ TEST(Decoder, AFullContextEndsWithOneTokenBeyondTheCache) {
   }
 }
 
-TEST(Decoder, SealsTheSameGroupsForEveryGamma) {
+TEST(Generate, SealsTheSameGroupsForEveryGamma) {
   for (const int group : {1, 2, 3, 8, 128}) {
     SCOPED_TRACE(group);
     ToyOptions toy;
@@ -207,14 +209,14 @@ TEST(Decoder, SealsTheSameGroupsForEveryGamma) {
   }
 }
 
-TEST(Decoder, CountsAddUp) {
+TEST(Generate, CountsAddUp) {
   ToyOptions toy;
   GenerateOptions options;
   options.max_tokens = 150;
   for (int gamma = kGammaAuto; gamma <= kMaxGamma; ++gamma) {
     SCOPED_TRACE(gamma);
     options.gamma = gamma;
-    const GenerateStats stats = Generate(toy, options).result.stats;
+    const GenerateStats stats = RunToy(toy, options).result.stats;
     const auto& drafted = stats.drafted_by_position;
     const auto& accepted = stats.accepted_by_position;
     EXPECT_EQ(stats.gamma, gamma);
@@ -238,7 +240,7 @@ TEST(Decoder, CountsAddUp) {
   }
 }
 
-TEST(Decoder, APerfectDraftIsAcceptedWhole) {
+TEST(Generate, APerfectDraftIsAcceptedWhole) {
   ToyOptions toy;
   toy.error = 0.0f;
   for (const VerifyRule rule : {VerifyRule::kCoupled, VerifyRule::kRejection}) {
@@ -248,7 +250,7 @@ TEST(Decoder, APerfectDraftIsAcceptedWhole) {
       options.gamma = 4;
       options.sampling.temperature = temperature;
       options.sampling.verify = rule;
-      const Outcome outcome = Generate(toy, options);
+      const Outcome outcome = RunToy(toy, options);
       EXPECT_EQ(outcome.violation, "");
       EXPECT_EQ(outcome.result.stats.accepted, outcome.result.stats.drafted);
       EXPECT_EQ(outcome.result.tokens.size(), 100u);
@@ -256,78 +258,23 @@ TEST(Decoder, APerfectDraftIsAcceptedWhole) {
   }
 }
 
-TEST(Decoder, RejectionIsReproducibleForAFixedGamma) {
+TEST(Generate, RejectionIsReproducibleForAFixedGamma) {
   ToyOptions toy;
   GenerateOptions options;
   options.max_tokens = 100;
   options.gamma = 3;
   options.sampling.temperature = 1.0f;
   options.sampling.verify = VerifyRule::kRejection;
-  const Outcome first = Generate(toy, options);
-  ExpectSame(first, Generate(toy, options));
+  const Outcome first = RunToy(toy, options);
+  ExpectSame(first, RunToy(toy, options));
   options.sampling.seed = 1;
-  EXPECT_NE(Generate(toy, options).result.tokens, first.result.tokens);
+  EXPECT_NE(RunToy(toy, options).result.tokens, first.result.tokens);
 }
 
-TEST(Decoder, LeavesTheCacheAsPlainDecodingWouldWhenTheCallbackThrows) {
-  for (const int gamma : {0, 5}) {
-    ToyOptions toy;
-    toy.error = 0.0f;
-    ToyModel model(toy);
-    Decoder decoder(toy.vocab, toy.context);
-    const ConstRows first = model.Prefill(kPrompt, {});
-    GenerateOptions options;
-    options.gamma = gamma;
-    int seen = 0;
-    const OnToken on_token = [&](Token) -> bool {
-      if (++seen == 9) throw std::runtime_error("the reader went away");
-      return true;
-    };
-    EXPECT_THROW(decoder.Run(model, {first.data, static_cast<size_t>(toy.vocab)}, kPrompt, options,
-                             {}, on_token),
-                 std::runtime_error);
-    EXPECT_EQ(model.violation, "");
-    EXPECT_EQ(model.Length(), static_cast<int>(kPrompt.size()) + 8);
-  }
-}
-
-TEST(Decoder, SurvivesLogitsThatAreNotNumbers) {
-  class Broken : public ToyModel {
-   public:
-    using ToyModel::ToyModel;
-    LogitRows Step(Reader reader, std::span<const Token> tokens) override {
-      const ConstRows rows = ToyModel::Step(reader, tokens);
-      bad_.assign(static_cast<size_t>(rows.rows * rows.columns),
-                  std::numeric_limits<float>::quiet_NaN());
-      return ConstRows(bad_.data(), rows.rows, rows.columns);
-    }
-
-   private:
-    std::vector<float> bad_;
-  };
-  for (const VerifyRule rule : {VerifyRule::kCoupled, VerifyRule::kRejection}) {
-    for (const float temperature : {0.0f, 1.0f}) {
-      ToyOptions toy;
-      Broken model(toy);
-      Decoder decoder(toy.vocab, toy.context);
-      const ConstRows first = model.Prefill(kPrompt, {});
-      GenerateOptions options;
-      options.gamma = 3;
-      options.max_tokens = 30;
-      options.sampling.temperature = temperature;
-      options.sampling.verify = rule;
-      options.sampling.top_p = 0.9f;
-      const GenerateResult result =
-          decoder.Run(model, {first.data, static_cast<size_t>(toy.vocab)}, kPrompt, options, {});
-      EXPECT_EQ(result.tokens.size(), 30u);
-    }
-  }
-}
-
-TEST(Decoder, RefusesOptionsOutOfRangeBeforeDoingAnything) {
+TEST(Generate, RefusesOptionsOutOfRangeBeforeDoingAnything) {
   const auto refuses = [](const GenerateOptions& options) {
     try {
-      Generate({}, options);
+      RunToy({}, options);
     } catch (const Error& error) {
       return error.kind() == ErrorKind::kUsage;
     }

@@ -1,0 +1,237 @@
+#include "decode/decoding.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "quantspec/error.h"
+
+namespace quantspec {
+
+void CheckGenerate(const GenerateOptions& options) {
+  if (options.max_tokens < 0) {
+    throw Error(ErrorKind::kUsage,
+                "max tokens is " + std::to_string(options.max_tokens) + ", expected 0 or more");
+  }
+  if (options.gamma != kGammaAuto && (options.gamma < 0 || options.gamma > kMaxGamma)) {
+    throw Error(ErrorKind::kUsage, "gamma is " + std::to_string(options.gamma) +
+                                       ", expected auto or 0 to " + std::to_string(kMaxGamma));
+  }
+  CheckSampling(options.sampling);
+}
+
+Decoding::Decoding(int vocab, int tokens) : vocab_(vocab), sampler_(vocab, tokens) {
+  QS_CHECK(vocab > 0);
+}
+
+uint64_t Decoding::Bytes(int tokens) { return Sampler::Bytes(tokens); }
+
+bool Decoding::UsesRejection() const {
+  return options_.sampling.verify == VerifyRule::kRejection && !sampler_.greedy();
+}
+
+std::span<float> Decoding::Probabilities(int row) const {
+  const size_t columns = static_cast<size_t>(vocab_);
+  return {probabilities_.As<float>() + static_cast<size_t>(row) * columns, columns};
+}
+
+void Decoding::Start(std::vector<Token>* tokens, const GenerateOptions& options, IsEnd is_end,
+                     const CostPrior& prior) {
+  CheckGenerate(options);
+  QS_CHECK(tokens != nullptr && !tokens->empty());
+  tokens_ = tokens;
+  options_ = options;
+  is_end_ = std::move(is_end);
+  sampler_.Configure(options.sampling);
+  controller_.Start(prior);
+  if (UsesRejection() && probabilities_.bytes() == 0) {
+    probabilities_ = Buffer(static_cast<size_t>(vocab_) * (kMaxGamma + 1) * sizeof(float));
+  }
+  history_ = static_cast<int>(tokens->size());
+  generated_ = 0;
+  finish_ = FinishReason::kLength;
+  context_full_ = false;
+  stats_ = {};
+  stats_.gamma = options.gamma;
+  is_open_ = false;
+  gamma_ = drafted_ = accepted_ = new_tokens_ = 0;
+  finished_ = options.max_tokens == 0;
+}
+
+void Decoding::AcceptFirst(std::span<const float> logits) {
+  if (finished_) return;
+  const ConstRows row(logits.data(), 1, vocab_);
+  Read(row, 0, final_length());
+  Append(sampler_.Choose(static_cast<uint64_t>(final_length())));
+}
+
+// A round appends gamma + 1 rows and emits at most as many tokens.
+int Decoding::RoundGamma(int room) {
+  const int wanted = options_.gamma == kGammaAuto ? controller_.Next() : options_.gamma;
+  return std::min({wanted, room - 1, options_.max_tokens - generated_ - 1});
+}
+
+std::optional<WantedRows> Decoding::Next(int room) {
+  if (finished_) return std::nullopt;
+  const int length = final_length();
+  if (!is_open_) {
+    if (room == 0) {
+      context_full_ = finished_ = true;
+      return std::nullopt;
+    }
+    gamma_ = RoundGamma(room);
+    is_open_ = true;
+    drafted_ = accepted_ = new_tokens_ = 0;
+  }
+  const std::span<const Token> tokens = *tokens_;
+  if (drafted_ < gamma_) {
+    // g_1 .. g_gamma, each from the draft's logits of the token before it.
+    const int position = length - 1 + drafted_;
+    return WantedRows{Reader::kDraft, position, tokens.subspan(static_cast<size_t>(position), 1)};
+  }
+  // p_1 .. p_(gamma + 1): the target's logits after the last token and after each draft token.
+  return WantedRows{
+      Reader::kTarget, length - 1,
+      tokens.subspan(static_cast<size_t>(length - 1), static_cast<size_t>(gamma_) + 1)};
+}
+
+void Decoding::Accept(const LogitRows& logits, double seconds) {
+  QS_CHECK(is_open_ && logits.columns == vocab_);
+  if (drafted_ < gamma_) {
+    AcceptDraft(logits, seconds);
+  } else {
+    AcceptTarget(logits, seconds);
+  }
+}
+
+void Decoding::AcceptDraft(const LogitRows& logits, double seconds) {
+  const int length = final_length() + drafted_;
+  // The target judges what a draft makes of numbers that are not finite.
+  Read(logits, 0, length, NotFinite::kAllow);
+  tokens_->push_back(sampler_.Choose(static_cast<uint64_t>(length)));
+  if (UsesRejection()) sampler_.Probabilities(Probabilities(drafted_));
+  const auto at = static_cast<size_t>(drafted_++);
+  draft_steps_s_[at] = seconds;
+  stats_.draft_s += seconds;
+  ++stats_.drafted;
+  ++stats_.drafted_by_position[at];
+}
+
+void Decoding::AddDraftSeconds(double seconds) {
+  QS_CHECK(drafted_ > 0);
+  draft_steps_s_[static_cast<size_t>(drafted_ - 1)] += seconds;
+  stats_.draft_s += seconds;
+}
+
+// Keeps draft tokens while they are accepted, then the target's own token: the correction of the
+// first one rejected, or one more if all were accepted.
+void Decoding::AcceptTarget(const LogitRows& logits, double seconds) {
+  QS_CHECK(logits.rows == gamma_ + 1);
+  verify_s_ = seconds;
+  stats_.verify_s += seconds;
+  for (int row = 0; row <= gamma_ && !finished_; ++row) {
+    Verdict verdict;
+    try {
+      verdict = Judge(logits, row, final_length());
+    } catch (const Error&) {
+      // Plain decoding would hand out the tokens before this one first: the next round fails here.
+      if (row == 0) throw;
+      break;
+    }
+    accepted_ += verdict.accepted ? 1 : 0;
+    Append(verdict.token);
+    if (!verdict.accepted) break;
+  }
+  tokens_->resize(static_cast<size_t>(final_length()));
+}
+
+void Decoding::Read(const LogitRows& logits, int64_t row, int length, NotFinite not_finite) {
+  sampler_.Read({logits.Row(row), static_cast<size_t>(vocab_)},
+                std::span<const Token>(*tokens_).first(static_cast<size_t>(length)),
+                logits.MaximaOf(row), not_finite);
+}
+
+// VERIFY and CORRECT for the token at position `length`, drafted if row < gamma. The tokens before
+// it are final, so draft and target saw the same ones.
+Verdict Decoding::Judge(const LogitRows& logits, int row, int length) {
+  const bool drafted = row < gamma_;
+  const Token draft = drafted ? (*tokens_)[static_cast<size_t>(length)] : 0;
+  Read(logits, row, length);
+  if (drafted && UsesRejection()) {
+    sampler_.Probabilities(Probabilities(kMaxGamma));
+    return AcceptOrResample(draft, Probabilities(kMaxGamma), Probabilities(row),
+                            options_.sampling.seed, static_cast<uint64_t>(length));
+  }
+  const Token token = sampler_.Choose(static_cast<uint64_t>(length));
+  return {token, drafted && token == draft};
+}
+
+void Decoding::Append(Token token) {
+  const auto at = static_cast<size_t>(final_length());
+  if (at < tokens_->size()) {
+    (*tokens_)[at] = token;
+  } else {
+    tokens_->push_back(token);
+  }
+  ++generated_;
+  ++new_tokens_;
+  if (!options_.ignore_end && is_end_ && is_end_(token)) {
+    finished_ = true;
+    finish_ = FinishReason::kStop;
+  } else if (generated_ == options_.max_tokens) {
+    finished_ = true;
+  }
+}
+
+std::span<const Token> Decoding::NewTokens() const {
+  return std::span<const Token>(*tokens_)
+      .first(static_cast<size_t>(final_length()))
+      .last(static_cast<size_t>(new_tokens_));
+}
+
+void Decoding::CutNewTokens(int count) {
+  QS_CHECK(count >= 1 && count <= new_tokens_);
+  const bool ended = finished_ && count == new_tokens_ && finish_ == FinishReason::kStop;
+  generated_ -= new_tokens_ - count;
+  new_tokens_ = count;
+  accepted_ = std::min(accepted_, count);
+  tokens_->resize(static_cast<size_t>(final_length()));
+  finished_ = true;
+  if (!ended) finish_ = FinishReason::kInterrupted;
+}
+
+void Decoding::EndRound(double commit_s) {
+  if (!is_open_) return;  // of the first token
+  is_open_ = false;
+  ++stats_.rounds;
+  stats_.seal_s += commit_s;
+  stats_.accepted += accepted_;
+  for (int i = 0; i < accepted_; ++i) ++stats_.accepted_by_position[static_cast<size_t>(i)];
+  if (options_.gamma == kGammaAuto) {
+    controller_.Observe(std::span(draft_steps_s_).first(static_cast<size_t>(gamma_)), verify_s_,
+                        accepted_);
+  }
+}
+
+void Decoding::Abort() {
+  if (is_open_) generated_ -= new_tokens_;
+  new_tokens_ = 0;
+  is_open_ = false;
+  finished_ = true;
+  if (tokens_ != nullptr) tokens_->resize(static_cast<size_t>(final_length()));
+}
+
+GenerateResult Decoding::Result() const {
+  GenerateResult result;
+  const auto first = tokens_->begin() + history_;
+  result.tokens.assign(first, first + generated_);
+  result.finish = finish_;
+  result.context_full = context_full_;
+  result.stats = stats_;
+  result.stats.generated_tokens = generated_;
+  if (options_.gamma == kGammaAuto) result.stats.gamma_changes = controller_.Changes();
+  return result;
+}
+
+}  // namespace quantspec

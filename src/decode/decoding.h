@@ -1,0 +1,124 @@
+// One generation as rounds that are driven from outside: Next says which rows it wants computed,
+// Accept takes their logits. Self-speculative decoding as in Algorithm 1 of the paper; plain
+// decoding is the same with gamma 0. A session drives one such object, a scheduler many.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/logit_rows.h"
+#include "decode/gamma_controller.h"
+#include "decode/sampler.h"
+#include "decode/verify_rule.h"
+#include "quantspec/types.h"
+
+namespace quantspec {
+
+// True for tokens that end generation.
+using IsEnd = std::function<bool(Token token)>;
+
+// Throws Error{kUsage} naming the first option out of its range.
+void CheckGenerate(const GenerateOptions& options);
+
+// Rows that a round wants computed: `tokens` at positions `position`, `position` + 1, ... Truncate
+// the cache to `position` before computing them.
+struct WantedRows {
+  Reader reader = Reader::kTarget;
+  int position = 0;
+  std::span<const Token> tokens;
+};
+
+// Use: Start and AcceptFirst, then until finished(): hand out NewTokens and Keep them, EndRound,
+// Next and Accept until a target's rows were accepted.
+class Decoding {
+ public:
+  // The first `tokens` of the `vocab` logits of a row belong to tokens.
+  Decoding(int vocab, int tokens);
+  // Memory taken at construction. Start takes kMaxGamma + 1 rows of probabilities more when it
+  // first meets the rule kRejection; nothing else allocates.
+  static uint64_t Bytes(int tokens);
+
+  // Generates after `tokens`, all final and in the model's cache; generated ones are appended, with
+  // the drafts of an open round behind them. Reserve kMaxGamma + 1 beyond the context, and nothing
+  // allocates. Throws Error{kUsage} for options out of range, before anything is changed.
+  void Start(std::vector<Token>* tokens, const GenerateOptions& options, IsEnd is_end,
+             const CostPrior& prior);
+  // The target's logits [vocab] of the last token.
+  void AcceptFirst(std::span<const float> logits);
+
+  // True once no round is to come; new tokens may still have to be handed out.
+  bool finished() const { return finished_; }
+  // The rows wanted now; none, and finished, if the model has no room for another round. `room` is
+  // the model's when a round begins.
+  std::optional<WantedRows> Next(int room);
+  bool is_open() const { return is_open_; }
+  // Draft tokens of the open round.
+  int round_gamma() const { return gamma_; }
+  // `seconds`: what computing the rows took.
+  void Accept(const LogitRows& logits, double seconds);
+  // Adds time, of sampling, to the draft step that was accepted last.
+  void AddDraftSeconds(double seconds);
+
+  // The final tokens of the round that was accepted last, at least one.
+  std::span<const Token> NewTokens() const;
+  // Only the first `count` (1 or more) of the new tokens are kept, and generation ends after them:
+  // kInterrupted, unless the last of them ended it anyway.
+  void CutNewTokens(int count);
+  // Ends the round. Its tokens but the last one are to be committed.
+  void EndRound(double commit_s);
+  // Drops an open round, whose rows are to be dropped, too.
+  void Abort();
+
+  // What was generated so far. Times: draft_s is the draft steps with their sampling, verify_s the
+  // target steps; decode_s, other_s, prompt_tokens and prefill_s are left to the caller.
+  //
+  // Counts: generated = 1 (from the first logits) + rounds + accepted, one less if the last round
+  // ended on an accepted draft token. `accepted` counts kept draft tokens, `drafted` all that were
+  // proposed.
+  GenerateResult Result() const;
+
+ private:
+  int final_length() const { return history_ + generated_; }
+  bool UsesRejection() const;
+  int RoundGamma(int room);
+  void AcceptDraft(const LogitRows& logits, double seconds);
+  void AcceptTarget(const LogitRows& logits, double seconds);
+  // Reads row `row` as the logits of the token at position `length`.
+  void Read(const LogitRows& logits, int64_t row, int length,
+            NotFinite not_finite = NotFinite::kThrow);
+  Verdict Judge(const LogitRows& logits, int row, int length);
+  // Makes `token` the next final one.
+  void Append(Token token);
+  std::span<float> Probabilities(int row) const;
+
+  int vocab_;
+  Sampler sampler_;
+  GammaController controller_;
+  Buffer probabilities_;  // rejection: q of each draft token, then p: [kMaxGamma + 1, vocab]
+
+  std::vector<Token>* tokens_ = nullptr;
+  GenerateOptions options_;
+  IsEnd is_end_;
+  int history_ = 0;    // tokens at the beginning
+  int generated_ = 0;  // final tokens since
+  bool finished_ = true;
+  FinishReason finish_ = FinishReason::kLength;
+  bool context_full_ = false;
+  GenerateStats stats_;
+
+  // The open round, and after it what it left.
+  bool is_open_ = false;
+  int gamma_ = 0;
+  int drafted_ = 0;
+  int accepted_ = 0;
+  int new_tokens_ = 0;
+  double verify_s_ = 0;
+  std::array<double, kMaxGamma> draft_steps_s_{};
+};
+
+}  // namespace quantspec
