@@ -15,8 +15,9 @@ inline constexpr int kRefinedPacks = 32;
 // logits [rows, vocab] = normed [rows, hidden] * head^T. Each row by itself, for either reader. A
 // refined draft reads one plane of the whole head, then what the target reads of the packs that
 // hold the largest of its logits: the most probable token is chosen among values as good as the
-// target's, for little more than half of its bytes. maxima: Product::maxima of the logits.
+// target's, for little more than half of its bytes. maxima: Product::maxima of the logits; staging:
+// Backend::OnHost's for them.
 void MultiplyHead(Backend& backend, const Linear& head, Reader reader, ConstRows normed,
-                  Rows logits, Rows maxima);
+                  Rows logits, Rows maxima, float* staging);
 
 }  // namespace quantspec

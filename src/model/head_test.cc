@@ -78,7 +78,8 @@ std::vector<float> LogitsOf(Backend& backend, const Linear& head, Reader reader,
   const int64_t packs = CeilDiv(kVocab, kPackRows);
   std::vector<float> maxima(static_cast<size_t>(rows * packs));
   MultiplyHead(backend, head, reader, ConstRows(x.data(), rows, kHidden),
-               Rows(logits.data(), rows, kVocab), Rows(maxima.data(), rows, packs));
+               Rows(logits.data(), rows, kVocab), Rows(maxima.data(), rows, packs),
+               /*staging=*/nullptr);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t pack = 0; pack < packs; ++pack) {
       const int64_t last = std::min<int64_t>((pack + 1) * kPackRows, kVocab);
@@ -111,7 +112,7 @@ class RefinedHead : public testing::TestWithParam<std::string_view> {
       : backend_(GetParam() == "reference" ? MakeReferenceBackend()
                                            : MakeCpuBackend(pool_, GetParam())) {
     ScratchLimits limits;
-    limits.rows = limits.fine_rows = 4;
+    limits.rows = limits.step_rows = 4;
     limits.inputs = kHidden;
     limits.positions = 128;
     limits.geometry = {1, 64};

@@ -1,11 +1,10 @@
-// Angles of rotary position embeddings, with the scalings that GGUF files name.
 // Sources: [su2021] RoPE, [peng2023] YaRN, [llama3] frequency bands.
+#include "model/rope_table.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-
-#include "model/config.h"
+#include <vector>
 
 namespace quantspec {
 namespace {

@@ -4,11 +4,12 @@
 #include <cmath>
 
 #include "model/head.h"
+#include "model/rope_table.h"
 
 namespace quantspec {
 namespace {
 
-// Takes `memory` in pieces of rows; with null memory it only counts.
+// Takes memory in pieces of rows; with null memory it only counts.
 class Carver {
  public:
   explicit Carver(std::byte* memory) : memory_(memory) {}
@@ -25,66 +26,118 @@ class Carver {
   size_t bytes_ = 0;
 };
 
-struct Activations {
-  Rows hidden, normed, q, k, v, attended, gate, up, logits, maxima, rope;
+struct DeviceRows {
+  Rows hidden, normed, q, k, v, attended, gate, up, logits, maxima;
+  std::vector<Rows> rope;  // of each layer class
 };
 
-int64_t PassRows(TransformerLimits limits) {
-  return std::max<int64_t>(std::min(limits.context, Transformer::kPromptChunk), limits.step_rows);
+// The largest of `width(layer class)` over all of them.
+template <typename Width>
+int Most(const ModelConfig& config, const Width& width) {
+  int most = 0;
+  for (const LayerClass& layer : config.classes) most = std::max(most, width(layer));
+  return most;
+}
+int MostQueryWidth(const ModelConfig& config) {
+  return Most(config, [](const LayerClass& layer) { return layer.QueryWidth(); });
+}
+int MostFfn(const ModelConfig& config) {
+  return Most(config, [](const LayerClass& layer) { return layer.ffn; });
 }
 
-Activations Carve(const ModelConfig& config, TransformerLimits limits, Carver& carver) {
+int64_t PassRows(TransformerLimits limits) {
+  return std::max(std::min(limits.context, kChunkTokens), limits.step_rows);
+}
+
+DeviceRows CarveDevice(const ModelConfig& config, TransformerLimits limits, Carver& carver) {
   const ModelInfo& info = config.info;
   const int64_t pass = PassRows(limits);
-  Activations a;
-  a.hidden = carver.Take(std::max(limits.context, limits.step_rows), info.hidden);
+  const int64_t q_width = MostQueryWidth(config), ffn = MostFfn(config);
+  const int64_t kv_width = Most(config, [](const LayerClass& layer) { return layer.KvWidth(); });
+  DeviceRows a;
+  a.hidden = carver.Take(limits.step_rows, info.hidden);
   a.normed = carver.Take(pass, info.hidden);
-  a.q = carver.Take(pass, config.QueryWidth());
-  a.k = carver.Take(pass, config.KvWidth());
-  a.v = carver.Take(pass, config.KvWidth());
-  a.attended = carver.Take(pass, config.QueryWidth());
-  a.gate = carver.Take(pass, info.ffn);
-  a.up = carver.Take(pass, info.ffn);
+  a.q = carver.Take(pass, q_width);
+  a.k = carver.Take(pass, kv_width);
+  a.v = carver.Take(pass, kv_width);
+  a.attended = carver.Take(pass, q_width);
+  a.gate = carver.Take(pass, ffn);
+  a.up = carver.Take(pass, ffn);
   a.logits = carver.Take(limits.step_rows, info.vocab);
   a.maxima = carver.Take(limits.step_rows, CeilDiv(info.vocab, kPackRows));
-  a.rope = carver.Take(limits.context, config.rope.rotated);
+  for (const LayerClass& layer : config.classes) {
+    a.rope.push_back(carver.Take(limits.context, layer.rope.rotated));
+  }
+  return a;
+}
+
+struct HostRows {
+  Rows embedded, logits, maxima;
+};
+
+HostRows CarveHost(const ModelConfig& config, TransformerLimits limits, bool device_is_host,
+                   Carver& carver) {
+  HostRows a;
+  a.embedded = carver.Take(PassRows(limits), config.info.hidden);
+  if (device_is_host) return a;
+  a.logits = carver.Take(limits.step_rows, config.info.vocab);
+  a.maxima = carver.Take(limits.step_rows, CeilDiv(config.info.vocab, kPackRows));
   return a;
 }
 
 ScratchLimits BackendLimits(const ModelConfig& config, TransformerLimits limits) {
   ScratchLimits scratch;
   scratch.rows = PassRows(limits);
-  scratch.inputs = std::max({config.info.hidden, config.info.ffn, config.QueryWidth()});
-  scratch.positions = limits.context;
+  scratch.inputs = std::max({config.info.hidden, MostFfn(config), MostQueryWidth(config)});
+  scratch.step_rows = limits.step_rows;
+  scratch.sequences = limits.sequences;
+  scratch.positions = limits.positions;
   scratch.geometry = {config.info.kv_heads, config.info.head_dim};
   scratch.q_heads = config.info.q_heads;
-  scratch.fine_rows = limits.step_rows;
   return scratch;
 }
 
 }  // namespace
 
-uint64_t Transformer::ScratchBytes(const ModelConfig& config, const Backend& backend,
-                                   TransformerLimits limits) {
-  Carver carver(nullptr);
-  Carve(config, limits, carver);
-  return carver.bytes() + backend.ScratchBytes(BackendLimits(config, limits));
+uint64_t PromptRows::Bytes(int hidden) {
+  return static_cast<uint64_t>(
+      RoundUp(int64_t{kChunkTokens} * hidden * int64_t{sizeof(float)}, 64));
 }
 
-uint64_t Transformer::ScratchBytes(const Model& model, const Backend& backend,
+PromptRows::PromptRows(int hidden, const Backend& backend)
+    : memory_(backend.Allocate(Bytes(hidden))), hidden_(hidden) {}
+
+Rows PromptRows::Rows(int first, int count) const {
+  return quantspec::Rows(reinterpret_cast<float*>(memory_.data()), kChunkTokens, hidden_)
+      .Rows(first, count);
+}
+
+double PromptRows::Done(int layers) const {
+  if (count_ == 0) return 0;
+  return (layer_ + static_cast<double>(row_) / count_) / layers;
+}
+
+uint64_t Transformer::ScratchBytes(const ModelConfig& config, const Backend& backend,
                                    TransformerLimits limits) {
-  return ScratchBytes(model.config(), backend, limits);
+  Carver device(nullptr), host(nullptr);
+  CarveDevice(config, limits, device);
+  CarveHost(config, limits, backend.MemoryIsHost(), host);
+  return device.bytes() + host.bytes() + backend.ScratchBytes(BackendLimits(config, limits));
 }
 
 Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
                          TransformerLimits limits)
-    : model_(model), backend_(std::move(backend)), limits_(limits) {
+    : model_(model),
+      backend_(std::move(backend)),
+      limits_(limits),
+      // A model with float weights is a reference.
+      is_float_(model.head().target.spec.format == WeightFormat::kF32) {
   const ModelConfig& config = model.config();
   Carver count(nullptr);
-  Carve(config, limits, count);
-  memory_ = Buffer(count.bytes());
+  CarveDevice(config, limits, count);
+  memory_ = backend_->Allocate(count.bytes());
   Carver carver(memory_.data());
-  const Activations a = Carve(config, limits, carver);
+  const DeviceRows a = CarveDevice(config, limits, carver);
   hidden_ = a.hidden;
   normed_ = a.normed;
   q_ = a.q;
@@ -95,139 +148,221 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
   up_ = a.up;
   logits_ = a.logits;
   maxima_ = a.maxima;
-  rope_table_ = a.rope.data;
-  FillRopeTable(config.rope, limits.context, rope_table_);
-  slices_.reserve(static_cast<size_t>(limits.step_rows));
-  // Float weights are for reference: nothing is rounded there that need not be.
-  if (model.head().target.spec.format == WeightFormat::kF32) {
-    prompt_products_ = AttendProducts::kFloat;
-    prompt_inputs_ = Inputs::kOnePlane;
+  Carver host_count(nullptr);
+  CarveHost(config, limits, backend_->MemoryIsHost(), host_count);
+  host_ = Buffer(host_count.bytes());
+  Carver host_carver(host_.data());
+  const HostRows host = CarveHost(config, limits, backend_->MemoryIsHost(), host_carver);
+  host_embedded_ = host.embedded;
+  host_logits_ = host.logits;
+  host_maxima_ = host.maxima;
+
+  for (size_t i = 0; i < a.rope.size(); ++i) {
+    std::vector<float> table(static_cast<size_t>(a.rope[i].rows * a.rope[i].columns));
+    FillRopeTable(config.classes[i].rope, limits.context, table.data());
+    backend_->Upload(table.data(), table.size() * sizeof(float), a.rope[i].data);
+    rope_tables_.push_back(a.rope[i].data);
   }
+  slices_.reserve(static_cast<size_t>(limits.sequences));
+  attend_rows_.reserve(static_cast<size_t>(limits.sequences));
   backend_->Reserve(BackendLimits(config, limits));
 }
 
+Rows Transformer::EmbedOnHost(std::span<const Token> tokens, int row) {
+  const Rows rows = host_embedded_.Rows(row, static_cast<int64_t>(tokens.size()));
+  model_.Embed(tokens, rows);
+  return rows;
+}
+
 LogitRows Transformer::Step(Reader reader, std::span<const StepRows> sequences) {
+  QS_CHECK(static_cast<int>(sequences.size()) <= limits_.sequences);
   slices_.clear();
   int rows = 0;
   for (const StepRows& sequence : sequences) {
     const int count = static_cast<int>(sequence.tokens.size());
-    QS_CHECK(count > 0 && rows + count <= limits_.step_rows);
+    QS_CHECK(count > 0 && count <= kStepRows && rows + count <= limits_.step_rows);
     const int position = sequence.cache->Length();
     QS_CHECK(position + count <= limits_.context);
-    sequence.cache->Extend(count);
-    backend_->Embed(model_.embedding(), sequence.tokens, hidden_.Rows(rows, count));
-    slices_.push_back({sequence.cache, rows, count, position, nullptr});
+    EmbedOnHost(sequence.tokens, rows);
+    slices_.push_back({sequence.cache, sequence.policy, rows, count, position});
     rows += count;
   }
-  const Rows x = hidden_.Rows(0, rows);
-  for (int index = 0; index < model_.config().info.layers; ++index) {
-    Layer(index, reader, x, slices_);
+  for (const Slice& slice : slices_) {
+    slice.cache->Extend(slice.rows);
+    slice.policy->BeginStep(*backend_, reader, slice.cache->View(0), /*last_of_prompt=*/false);
   }
+  const Rows x = hidden_.Rows(0, rows);
+  Upload(host_embedded_.Rows(0, rows), x);
+  for (int index = 0; index < model_.config().info.layers; ++index) {
+    Layer(index, reader, RowKind::kDecode, x, slices_);
+  }
+  for (const Slice& slice : slices_) slice.policy->EndStep();
   return Logits(reader, x);
 }
 
-ConstRows Transformer::Prefill(KvCache& cache, std::span<const Token> prompt,
-                               const std::function<bool(double)>& progress) {
-  QS_CHECK(cache.Length() == 0 && !prompt.empty());
-  const int tokens = static_cast<int>(prompt.size());
-  QS_CHECK(tokens <= limits_.context);
-  const Rows x = hidden_.Rows(0, tokens);
-  backend_->Embed(model_.embedding(), prompt, x);
-  for (int index = 0; index < model_.config().info.layers; ++index) {
-    if (!PromptLayer(index, cache, x, progress)) {
-      cache.Clear();
-      return {};
-    }
+void Transformer::StartPrompt(const StepRows& rows, bool is_last, PromptRows& prompt) {
+  const int count = static_cast<int>(rows.tokens.size());
+  QS_CHECK(!prompt.active() && count > 0 && count <= rows.cache->PromptRoom());
+  const int position = rows.cache->Length();
+  QS_CHECK(position + count <= limits_.context);
+  Upload(EmbedOnHost(rows.tokens, 0), prompt.Rows(0, count));
+  prompt.cache_ = rows.cache;
+  prompt.policy_ = rows.policy;
+  prompt.first_position_ = position;
+  prompt.count_ = count;
+  prompt.layer_ = prompt.row_ = 0;
+  rows.cache->Extend(count);
+  if (is_last) {
+    rows.policy->BeginStep(*backend_, Reader::kTarget, rows.cache->View(0),
+                           /*last_of_prompt=*/true);
   }
-  cache.EndPrompt(tokens);
-  return Logits(Reader::kTarget, x.Rows(tokens - 1, 1));
 }
 
-bool Transformer::PromptLayer(int index, KvCache& cache, Rows x,
-                              const std::function<bool(double)>& progress) {
+bool Transformer::AdvancePrompt(int most, PromptRows& prompt) {
+  QS_CHECK(prompt.active() && most > 0);
   const int layers = model_.config().info.layers;
-  const int tokens = static_cast<int>(x.rows);
-  DenseSegment prompt = cache.PromptSegment(index, tokens);
-  for (int first = 0; first < tokens; first += kPromptChunk) {
-    const int rows = std::min(kPromptChunk, tokens - first);
-    prompt.rows = first + rows;
-    const Slice slice{&cache, 0, rows, first, &prompt};
-    Layer(index, Reader::kTarget, x.Rows(first, rows), {&slice, 1});
-    const double done = (index + static_cast<double>(first + rows) / tokens) / layers;
-    if (progress && !progress(done)) return false;
+  if (prompt.layer_ == layers) return true;
+  const int rows = std::min(most, prompt.count_ - prompt.row_);
+  const Slice slice{prompt.cache_, prompt.policy_, 0, rows, prompt.first_position_ + prompt.row_};
+  Layer(prompt.layer_, Reader::kTarget, RowKind::kPrompt, prompt.Rows(prompt.row_, rows),
+        {&slice, 1});
+  prompt.row_ += rows;
+  if (prompt.row_ == prompt.count_) {
+    prompt.row_ = 0;
+    ++prompt.layer_;
   }
-  cache.TakePrompt(*backend_, index, tokens);
+  if (prompt.layer_ < layers) return false;
+  prompt.policy_->EndStep();
   return true;
 }
 
-void Transformer::Layer(int index, Reader reader, Rows x, std::span<const Slice> slices) {
-  // Slices of a prompt come alone.
-  const bool is_prompt = slices.front().prompt != nullptr;
-  const Inputs inputs = is_prompt ? prompt_inputs_ : Inputs::kOnePlane;
-  Attention(index, reader, inputs, x, slices);
-  FeedForward(index, reader, inputs, x);
+void Transformer::EndPrompt(PromptRows& prompt) {
+  if (!prompt.active()) return;
+  KvCache& cache = *prompt.cache_;
+  if (cache.Committed() <= prompt.first_position_) cache.Truncate(prompt.first_position_);
+  prompt.count_ = 0;
 }
 
-void Transformer::Attention(int index, Reader reader, Inputs inputs, Rows x,
+LogitRows Transformer::PromptLogits(const PromptRows& prompt) {
+  QS_CHECK(prompt.layer_ == model_.config().info.layers);
+  return Logits(Reader::kTarget, prompt.Rows(prompt.count_ - 1, 1));
+}
+
+Activations Transformer::ActivationsOf(RowKind kind) const {
+  return kind == RowKind::kPrompt && !is_float_ ? Activations::kBf16 : Activations::kInt8;
+}
+
+AttendMath Transformer::MathOf(RowKind kind) const {
+  if (kind == RowKind::kDecode) return AttendMath::kCodes;
+  return is_float_ ? AttendMath::kFloat : AttendMath::kBf16;
+}
+
+void Transformer::Layer(int index, Reader reader, RowKind kind, Rows x,
+                        std::span<const Slice> slices) {
+  Attention(index, reader, kind, x, slices);
+  FeedForward(index, reader, kind, x);
+}
+
+AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, Rows q, Rows k,
+                                  ConstRows v) {
+  const LayerClass& shape = model_.config().layer(index);
+  const auto layer_class = static_cast<size_t>(model_.config().ClassOf(index));
+  const Rotation rotation{shape.rope.rotated, shape.rope.layout, rope_tables_[layer_class]};
+  q = q.Rows(slice.first_row, slice.rows);
+  k = k.Rows(slice.first_row, slice.rows);
+  v = v.Rows(slice.first_row, slice.rows);
+  backend_->Rotate(q, shape.q_heads, rotation, slice.first_position);
+  backend_->Rotate(k, shape.kv_heads, rotation, slice.first_position);
+
+  AttendRows rows{slice.first_row, slice.rows, slice.first_position, slice.cache->View(index), {}};
+  const int64_t end = slice.first_position + slice.rows;
+  for (int i = 0; i < rows.kv.dense_count; ++i) {
+    DenseSegment& segment = rows.kv.dense[i];
+    // Rows that are still to come through this layer hold nothing.
+    segment.rows = std::clamp<int64_t>(end - segment.first_position, 0, segment.rows);
+    const int64_t first = std::max<int64_t>(slice.first_position, segment.first_position);
+    const int64_t count = segment.first_position + segment.rows - first;
+    if (count <= 0) continue;
+    backend_->StoreKv(k.Rows(first - slice.first_position, count),
+                      v.Rows(first - slice.first_position, count), {shape.kv_heads, shape.head_dim},
+                      segment, first - segment.first_position);
+  }
+  while (rows.kv.dense_count > 0 && rows.kv.dense[rows.kv.dense_count - 1].rows == 0) {
+    --rows.kv.dense_count;
+  }
+  if (reader == Reader::kDraft) {
+    rows.kv = slice.policy->View(index, rows.kv);
+  } else if (end == slice.cache->Length()) {
+    rows.masses = slice.policy->Masses(index);
+  }
+  return rows;
+}
+
+void Transformer::Attention(int index, Reader reader, RowKind kind, Rows x,
                             std::span<const Slice> slices) {
-  const ModelConfig& config = model_.config();
-  const ModelInfo& info = config.info;
+  const LayerClass& shape = model_.config().layer(index);
   const LayerWeights& layer = model_.layer(index);
-  const Rows normed = normed_.Rows(0, x.rows), q = q_.Rows(0, x.rows), k = k_.Rows(0, x.rows),
-             v = v_.Rows(0, x.rows), attended = attended_.Rows(0, x.rows);
-  backend_->RmsNorm(x, layer.attn_norm, config.epsilon, normed);
+  const Activations activations = ActivationsOf(kind);
+  const Rows normed = normed_.Rows(0, x.rows);
+  const Rows q(q_.data, x.rows, shape.QueryWidth()), attended(attended_.data, x.rows, q.columns);
+  const Rows k(k_.data, x.rows, shape.KvWidth()), v(v_.data, x.rows, k.columns);
+  backend_->RmsNorm(x, layer.attn_norm, shape.epsilon, normed);
   const Product products[] = {ProductOf(layer.q, reader, q), ProductOf(layer.k, reader, k),
                               ProductOf(layer.v, reader, v)};
-  backend_->MatMul(normed, products, inputs);
-  if (config.has_qk_norm) {
-    const Rows q_by_head(q.data, q.rows * info.q_heads, info.head_dim);
-    const Rows k_by_head(k.data, k.rows * info.kv_heads, info.head_dim);
-    backend_->RmsNorm(q_by_head, layer.q_norm, config.epsilon, q_by_head);
-    backend_->RmsNorm(k_by_head, layer.k_norm, config.epsilon, k_by_head);
+  backend_->MatMul(normed, products, activations);
+  if (shape.qk_norm == QkNorm::kPerHead) {
+    const Rows q_by_head(q.data, q.rows * shape.q_heads, shape.head_dim);
+    const Rows k_by_head(k.data, k.rows * shape.kv_heads, shape.head_dim);
+    backend_->RmsNorm(q_by_head, layer.q_norm, shape.epsilon, q_by_head);
+    backend_->RmsNorm(k_by_head, layer.k_norm, shape.epsilon, k_by_head);
   }
+  attend_rows_.clear();
   for (const Slice& slice : slices) {
-    AttendArgs args;
-    if (slice.prompt != nullptr) {
-      args.kv.geometry = {info.kv_heads, info.head_dim};
-      args.kv.dense[0] = *slice.prompt;
-      args.kv.dense_count = 1;
-      args.products = prompt_products_;
-    } else {
-      args.kv = slice.cache->View(index, reader);
-    }
-    args.q = q.Rows(slice.first_row, slice.rows);
-    args.k = k.Rows(slice.first_row, slice.rows);
-    args.v = v.Rows(slice.first_row, slice.rows);
-    args.rotation = {config.rope.rotated, config.rope.layout, rope_table_};
-    args.first_position = slice.first_position;
-    args.q_heads = info.q_heads;
-    args.scale = 1.0f / std::sqrt(static_cast<float>(info.head_dim));
-    args.out = attended.Rows(slice.first_row, slice.rows);
-    backend_->Attend(args);
+    attend_rows_.push_back(StoreRows(index, reader, slice, q, k, v));
   }
+  AttendArgs args;
+  args.geometry = {shape.kv_heads, shape.head_dim};
+  args.q_heads = shape.q_heads;
+  args.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  args.math = MathOf(kind);
+  args.q = q;
+  args.out = attended;
+  args.sequences = attend_rows_;
+  backend_->Attend(args);
   const Product output = ProductOf(layer.o, reader, x, Accumulate::kYes);
-  backend_->MatMul(attended, {&output, 1}, inputs);
+  backend_->MatMul(attended, {&output, 1}, activations);
 }
 
-void Transformer::FeedForward(int index, Reader reader, Inputs inputs, Rows x) {
+void Transformer::FeedForward(int index, Reader reader, RowKind kind, Rows x) {
+  const LayerClass& shape = model_.config().layer(index);
   const LayerWeights& layer = model_.layer(index);
-  const Rows normed = normed_.Rows(0, x.rows), gate = gate_.Rows(0, x.rows),
-             up = up_.Rows(0, x.rows);
-  backend_->RmsNorm(x, layer.ffn_norm, model_.config().epsilon, normed);
+  const Activations activations = ActivationsOf(kind);
+  const Rows normed = normed_.Rows(0, x.rows);
+  const Rows gate(gate_.data, x.rows, shape.ffn), up(up_.data, x.rows, shape.ffn);
+  backend_->RmsNorm(x, layer.ffn_norm, shape.epsilon, normed);
   const Product products[] = {ProductOf(layer.gate, reader, gate), ProductOf(layer.up, reader, up)};
-  backend_->MatMul(normed, products, inputs);
-  backend_->GatedActivation(gate, up, gate);
+  backend_->MatMul(normed, products, activations);
+  switch (shape.activation) {
+    case Activation::kSilu:
+      backend_->GatedActivation(gate, up, gate);
+      break;
+  }
   const Product down = ProductOf(layer.down, reader, x, Accumulate::kYes);
-  backend_->MatMul(gate, {&down, 1}, inputs);
+  backend_->MatMul(gate, {&down, 1}, activations);
 }
 
 LogitRows Transformer::Logits(Reader reader, Rows x) {
-  static_assert(kLogitPack == kPackRows);
   const Rows normed = normed_.Rows(0, x.rows), logits = logits_.Rows(0, x.rows),
              maxima = maxima_.Rows(0, x.rows);
-  backend_->RmsNorm(x, model_.output_norm(), model_.config().epsilon, normed);
-  MultiplyHead(*backend_, model_.head(), reader, normed, logits, maxima);
-  return {logits, maxima};
+  backend_->RmsNorm(x, model_.output_norm(), model_.config().final_epsilon, normed);
+  MultiplyHead(*backend_, model_.head(), reader, normed, logits, maxima, host_maxima_.data);
+  return {backend_->OnHost(logits, host_logits_.data), backend_->OnHost(maxima, host_maxima_.data),
+          kPackRows};
+}
+
+void Transformer::Upload(ConstRows host, Rows device) const {
+  const size_t bytes = static_cast<size_t>(host.rows * host.columns) * sizeof(float);
+  backend_->Upload(host.data, bytes, device.data);
 }
 
 }  // namespace quantspec

@@ -1,15 +1,16 @@
-// The forward pass, written once: decoding steps of any reader over rows of any number of
-// sequences, and prefill layer by layer.
+// The forward pass, written once: rows of any number of sequences through every layer. A prompt is
+// rows of one chunk, which may stop between layers.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "base/buffer.h"
 #include "base/logit_rows.h"
+#include "cache/draft_policy.h"
 #include "cache/kv_cache.h"
+#include "formats/model_config.h"
 #include "kernels/backend.h"
 #include "model/weights.h"
 #include "quantspec/types.h"
@@ -19,69 +20,114 @@ namespace quantspec {
 // Rows of one step that belong to one sequence: `tokens` follow what `cache` holds.
 struct StepRows {
   KvCache* cache = nullptr;
+  DraftPolicy* policy = nullptr;
   std::span<const Token> tokens;
 };
 
 struct TransformerLimits {
-  int context = 0;    // longest sequence, and longest prompt
-  int step_rows = 0;  // most rows of one Step, over all sequences
+  int context = 0;    // longest sequence
+  int positions = 0;  // tokens of all sequences of a step together
+  int sequences = 0;  // most of a step
+  int step_rows = 0;  // most rows of a step, over all sequences
+};
+
+// Rows of a prompt on their way through the layers, at most a chunk; one sequence's.
+class PromptRows {
+ public:
+  static uint64_t Bytes(int hidden);
+  // Throws Error{kMemory}.
+  PromptRows(int hidden, const Backend& backend);
+
+  bool active() const { return count_ > 0; }
+  // Rows that are still to pass the present layer.
+  int Left() const { return count_ - row_; }
+  // Share of the work done, 0 to 1.
+  double Done(int layers) const;
+
+ private:
+  friend class Transformer;
+  quantspec::Rows Rows(int first, int count) const;
+
+  DeviceMemory memory_;  // [kChunkTokens, hidden]
+  int hidden_;
+  KvCache* cache_ = nullptr;
+  DraftPolicy* policy_ = nullptr;
+  int first_position_ = 0;
+  int count_ = 0;
+  int layer_ = 0;  // rows [0, row_) have passed it, the others only the layers before it
+  int row_ = 0;
 };
 
 // Owns the activations; weights are shared. One caller at a time.
 class Transformer {
  public:
-  static constexpr int kPromptChunk = 256;  // rows of one pass through a layer during prefill
-
-  static uint64_t ScratchBytes(const Model& model, const Backend& backend,
-                               TransformerLimits limits);
   static uint64_t ScratchBytes(const ModelConfig& config, const Backend& backend,
                                TransformerLimits limits);
-  // `backend` must be of the kind that packed the model's weights; Reserve is called here.
+  // Reserve of `backend` is called here. Throws Error{kMemory}.
   Transformer(const Model& model, std::unique_ptr<Backend> backend, TransformerLimits limits);
 
-  // Appends every sequence's tokens to its cache and returns the logits [all rows, vocab] in the
-  // order given, valid until the next call. At most step_rows rows in all, each sequence within its
-  // cache's Room(). Allocates nothing.
+  // Appends every sequence's tokens to its cache as rows of kDecode and returns the logits
+  // [all rows, vocab] in the order given, on the host, valid until the next call. At most
+  // limits.step_rows rows in all, kStepRows a sequence, each within its cache's Room(). Allocates
+  // nothing. Throws as Model::Embed does, before anything is changed.
   LogitRows Step(Reader reader, std::span<const StepRows> sequences);
 
-  // Fills an empty cache, layer by layer over the whole prompt, attending in full precision.
-  // Returns the logits of the last token [1, vocab]; an empty view, with the cache cleared, if
-  // `progress(share)` returned false. [quantspec 4.3.2]
-  ConstRows Prefill(KvCache& cache, std::span<const Token> prompt,
-                    const std::function<bool(double)>& progress);
+  // Appends the first rows of a chunk or all of it: 1 to the cache's PromptRoom() tokens.
+  // `is_last`: they end the prompt. `prompt` is not active. Throws as Model::Embed does, before
+  // anything is changed.
+  void StartPrompt(const StepRows& rows, bool is_last, PromptRows& prompt);
+  // Takes the next rows, at most `most`, through the layer where `prompt` is. True when all rows
+  // are through all layers; the caller commits them.
+  bool AdvancePrompt(int most, PromptRows& prompt);
+  // Ends `prompt`; its rows are dropped from the cache unless they were committed.
+  void EndPrompt(PromptRows& prompt);
+  // Logits of the last row of a prompt that is through all layers, as Step returns them.
+  LogitRows PromptLogits(const PromptRows& prompt);
 
-  Backend& backend() { return *backend_; }
+  Backend& backend() const { return *backend_; }
   const Model& model() const { return model_; }
+  const TransformerLimits& limits() const { return limits_; }
 
  private:
   // Rows [first_row, first_row + rows) of a pass: one sequence's, at consecutive positions.
   struct Slice {
     KvCache* cache;
+    DraftPolicy* policy;
     int first_row;
     int rows;
     int first_position;
-    const DenseSegment* prompt;  // prefill: attend over this instead of the cache
   };
   // Runs x [rows, hidden] through one layer in place.
-  void Layer(int index, Reader reader, Rows x, std::span<const Slice> slices);
-  void Attention(int index, Reader reader, Inputs inputs, Rows x, std::span<const Slice> slices);
-  void FeedForward(int index, Reader reader, Inputs inputs, Rows x);
+  void Layer(int index, Reader reader, RowKind kind, Rows x, std::span<const Slice> slices);
+  void Attention(int index, Reader reader, RowKind kind, Rows x, std::span<const Slice> slices);
+  void FeedForward(int index, Reader reader, RowKind kind, Rows x);
+  // Rotates a slice's queries and keys, stores its keys and values, says what it attends over.
+  AttendRows StoreRows(int index, Reader reader, const Slice& slice, Rows q, Rows k, ConstRows v);
   LogitRows Logits(Reader reader, Rows x);
-  bool PromptLayer(int index, KvCache& cache, Rows x, const std::function<bool(double)>& progress);
+  // Embeds tokens as rows of host_embedded_ from `row` on.
+  Rows EmbedOnHost(std::span<const Token> tokens, int row);
+  // Rows without gaps.
+  void Upload(ConstRows host, Rows device) const;
+  Activations ActivationsOf(RowKind kind) const;
+  AttendMath MathOf(RowKind kind) const;
 
   const Model& model_;
   std::unique_ptr<Backend> backend_;
   TransformerLimits limits_;
-  Buffer memory_;
-  Rows hidden_;  // [max(context, step_rows), hidden]
+  DeviceMemory memory_;
+  Rows hidden_;  // [step_rows, hidden]
   Rows normed_;  // [pass rows, hidden]
   Rows q_, k_, v_, attended_, gate_, up_;
-  Rows logits_;  // [step_rows, vocab]
-  Rows maxima_;  // LogitRows::maxima
-  float* rope_table_ = nullptr;
-  AttendProducts prompt_products_ = AttendProducts::kHalf;
-  Inputs prompt_inputs_ = Inputs::kHalf;
+  Rows logits_;                            // [step_rows, vocab]
+  Rows maxima_;                            // LogitRows::maxima
+  std::vector<const float*> rope_tables_;  // of each layer class
+  Buffer host_;         // embedded rows, and logits where device memory is not the host's
+  Rows host_embedded_;  // [pass rows, hidden]
+  Rows host_logits_;    // as logits_
+  Rows host_maxima_;    // as maxima_
+  bool is_float_;       // weights are float: nothing is rounded that need not be
   std::vector<Slice> slices_;
+  std::vector<AttendRows> attend_rows_;
 };
 
 }  // namespace quantspec

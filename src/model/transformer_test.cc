@@ -1,5 +1,5 @@
-// The forward pass over small random models: rows of several sequences in one step, prefill
-// against steps, readers.
+// The forward pass over small random models: rows of several sequences in one step, prompts in
+// pieces, readers, and a backend whose memory nobody else may touch.
 #include "model/transformer.h"
 
 #include <gtest/gtest.h>
@@ -8,44 +8,50 @@
 #include <cstring>
 #include <vector>
 
+#include "formats/random_model.h"
+#include "kernels/reference/opaque_backend.h"
+
 namespace quantspec {
 namespace {
 
+constexpr int kContext = 1024;
+
 ModelConfig SmallConfig() {
-  ModelConfig config;
-  config.info = {"small", "llama", 2, 128, 256, 4, 2, 64, 160, 1024};
-  config.rope.rotated = 64;
-  return config;
+  LayerClass layer;
+  layer.rope.rotated = 64;
+  return UniformConfig({"small", "llama", 2, 128, 256, 4, 2, 64, 160, kContext}, layer);
 }
 
+enum class Kind { kCpu, kReference, kOpaque };
+
 struct Machine {
-  explicit Machine(WeightMode mode, bool reference = false, int draft_exact_layers = 0)
-      : source(SmallConfig()), pool(2), kind(reference) {
+  explicit Machine(WeightMode mode, Kind backend_kind = Kind::kCpu, int draft_exact_layers = 0,
+                   int threads = 2)
+      : source(RandomModel(SmallConfig())), threads_pool(threads), kind(backend_kind) {
     WeightOptions options;
     options.mode = mode;
     options.draft_exact_layers = draft_exact_layers;
-    const auto packer = NewBackend();
-    model = std::make_unique<Model>(source, SmallConfig(), options, *packer, pool,
+    packer = NewBackend();
+    model = std::make_unique<Model>(source, options, *packer, threads_pool,
                                     std::function<bool(double)>{});
-    transformer = std::make_unique<Transformer>(*model, NewBackend(), TransformerLimits{1024, 40});
+    transformer = std::make_unique<Transformer>(*model, NewBackend(),
+                                                TransformerLimits{kContext, 3 * kContext, 3, 40});
+    groups =
+        std::make_unique<GroupPool>(GroupPoolSpec{{2, 64}, 2, 3 * kContext / kKvGroup}, backend());
   }
   std::unique_ptr<Backend> NewBackend() {
-    return kind ? MakeReferenceBackend() : MakeCpuBackend(pool);
+    if (kind == Kind::kOpaque) return MakeOpaqueBackend();
+    return kind == Kind::kReference ? MakeReferenceBackend() : MakeCpuBackend(threads_pool);
   }
-  std::unique_ptr<KvCache> NewCache(CacheKind cache = CacheKind::kHierarchical) {
-    KvCacheSpec spec;
-    spec.kind = cache;
-    spec.geometry = {2, 64};
-    spec.layers = 2;
-    spec.context = 1024;
-    return MakeKvCache(spec, transformer->backend());
-  }
+  Backend& backend() { return transformer->backend(); }
 
-  TensorSource source;
-  ThreadPool pool;
-  bool kind;
+  LoadedModel source;
+  ThreadPool threads_pool;
+  Kind kind;
+  std::unique_ptr<Backend> packer;
   std::unique_ptr<Model> model;
   std::unique_ptr<Transformer> transformer;
+  std::unique_ptr<GroupPool> groups;
 };
 
 std::vector<Token> SomeTokens(int count, int salt) {
@@ -58,110 +64,201 @@ std::vector<float> Copy(ConstRows rows) {
   return {rows.data, rows.data + rows.rows * rows.columns};
 }
 
-// Steps `tokens` one at a time.
-std::vector<float> StepSingly(Machine& machine, KvCache& cache, const std::vector<Token>& tokens) {
-  std::vector<float> all;
-  for (const Token& token : tokens) {
-    const StepRows rows{&cache, {&token, 1}};
-    const std::vector<float> logits = Copy(machine.transformer->Step(Reader::kTarget, {&rows, 1}));
-    all.insert(all.end(), logits.begin(), logits.end());
-    cache.Commit(machine.transformer->backend());
+// One sequence of a machine.
+struct Line {
+  explicit Line(Machine& of, CacheKind kind = CacheKind::kHierarchical)
+      : machine(of), rows(128, of.backend()) {
+    KvCacheSpec spec;
+    spec.kind = kind;
+    spec.geometry = {2, 64};
+    spec.layers = 2;
+    spec.context = kContext;
+    cache = MakeKvCache(spec, of.backend(), {of.groups.get(), nullptr, nullptr});
+    policy = MakeDraftPolicy({spec.geometry, 2, kContext / kKvGroup, /*draft_context=*/128},
+                             of.backend());
   }
-  return all;
-}
 
-TEST(Transformer, RowsOfTwoSequencesInOneStepGiveTheBitsOfEachAlone) {
+  // Reads a prompt in slices of at most `slice` rows; returns the logits of its last token.
+  std::vector<float> Prompt(std::span<const Token> prompt, int slice = kChunkTokens) {
+    Transformer& transformer = *machine.transformer;
+    cache->StartPrompt(machine.backend());
+    policy->Forget();
+    std::vector<float> logits;
+    while (!prompt.empty()) {
+      const auto count = std::min(prompt.size(), static_cast<size_t>(cache->PromptRoom()));
+      transformer.StartPrompt(RowsOf(prompt.first(count)), count == prompt.size(), rows);
+      while (!transformer.AdvancePrompt(slice, rows)) {
+      }
+      prompt = prompt.subspan(count);
+      if (prompt.empty()) logits = Copy(transformer.PromptLogits(rows));
+      cache->Commit(machine.backend(), RowKind::kPrompt);
+      transformer.EndPrompt(rows);
+    }
+    return logits;
+  }
+  std::vector<float> Step(Reader reader, std::span<const Token> tokens) {
+    const StepRows step = RowsOf(tokens);
+    return Copy(machine.transformer->Step(reader, {&step, 1}));
+  }
+  // One at a time, all committed.
+  std::vector<float> StepSingly(std::span<const Token> tokens) {
+    std::vector<float> all;
+    for (const Token& token : tokens) {
+      const std::vector<float> logits = Step(Reader::kTarget, {&token, 1});
+      all.insert(all.end(), logits.begin(), logits.end());
+      cache->Commit(machine.backend(), RowKind::kDecode);
+    }
+    return all;
+  }
+  StepRows RowsOf(std::span<const Token> tokens) { return {cache.get(), policy.get(), tokens}; }
+  uint64_t DigestValue() const {
+    Digest digest;
+    cache->AddTo(digest, machine.backend());
+    return digest.value();
+  }
+
+  Machine& machine;
+  PromptRows rows;
+  std::unique_ptr<KvCache> cache;
+  std::unique_ptr<DraftPolicy> policy;
+};
+
+TEST(Transformer, RowsOfSeveralSequencesInOneStepGiveTheBitsOfEachAlone) {
   for (const WeightMode mode : {WeightMode::kAuto, WeightMode::kNested, WeightMode::kBf16}) {
-    Machine machine(mode);
-    const auto first_prompt = SomeTokens(300, 1), second_prompt = SomeTokens(41, 2);
-    const auto first_tokens = SomeTokens(5, 3), second_tokens = SomeTokens(7, 4);
-    auto run = [&](bool together) {
-      const auto a = machine.NewCache(), b = machine.NewCache();
-      machine.transformer->Prefill(*a, first_prompt, {});
-      machine.transformer->Prefill(*b, second_prompt, {});
-      const StepRows rows[] = {{a.get(), first_tokens}, {b.get(), second_tokens}};
-      if (together) return Copy(machine.transformer->Step(Reader::kTarget, rows));
-      std::vector<float> logits = Copy(machine.transformer->Step(Reader::kTarget, {&rows[0], 1}));
-      const std::vector<float> more =
-          Copy(machine.transformer->Step(Reader::kTarget, {&rows[1], 1}));
-      logits.insert(logits.end(), more.begin(), more.end());
-      return logits;
-    };
-    EXPECT_EQ(run(true), run(false));
+    for (const Reader reader : {Reader::kTarget, Reader::kDraft}) {
+      Machine machine(mode);
+      const auto run = [&](bool together) {
+        Line a(machine), b(machine), c(machine);
+        a.Prompt(SomeTokens(700, 1));
+        b.Prompt(SomeTokens(41, 2));
+        c.Prompt(SomeTokens(256, 5));
+        const auto a_tokens = SomeTokens(5, 3), b_tokens = SomeTokens(7, 4),
+                   c_tokens = SomeTokens(1, 6);
+        const StepRows rows[] = {a.RowsOf(a_tokens), b.RowsOf(b_tokens), c.RowsOf(c_tokens)};
+        if (together) return Copy(machine.transformer->Step(reader, rows));
+        std::vector<float> logits;
+        for (const StepRows& one : rows) {
+          const std::vector<float> more = Copy(machine.transformer->Step(reader, {&one, 1}));
+          logits.insert(logits.end(), more.begin(), more.end());
+        }
+        return logits;
+      };
+      EXPECT_EQ(run(true), run(false));
+    }
   }
 }
 
 TEST(Transformer, AStepOfManyRowsGivesTheBitsOfSingleSteps) {
-  for (const bool reference : {false, true}) {
-    Machine machine(WeightMode::kNested, reference);
+  for (const Kind kind : {Kind::kCpu, Kind::kReference}) {
+    Machine machine(WeightMode::kNested, kind);
     const auto prompt = SomeTokens(290, 1), tokens = SomeTokens(17, 2);
-    const auto singly = machine.NewCache(), together = machine.NewCache();
-    machine.transformer->Prefill(*singly, prompt, {});
-    machine.transformer->Prefill(*together, prompt, {});
-    const std::vector<float> expected = StepSingly(machine, *singly, tokens);
-    const StepRows rows{together.get(), tokens};
-    EXPECT_EQ(Copy(machine.transformer->Step(Reader::kTarget, {&rows, 1})), expected);
+    Line singly(machine), together(machine);
+    singly.Prompt(prompt);
+    together.Prompt(prompt);
+    EXPECT_EQ(together.Step(Reader::kTarget, tokens), singly.StepSingly(tokens));
   }
 }
 
-TEST(Transformer, PrefillOfAFullCacheGivesNearlyTheLogitsOfSteps) {
-  Machine machine(WeightMode::kFloat, true);
+TEST(Transformer, APromptOfAFullCacheGivesNearlyTheLogitsOfSteps) {
+  Machine machine(WeightMode::kFloat, Kind::kReference);
   const auto prompt = SomeTokens(60, 5);
-  const auto prefilled = machine.NewCache(CacheKind::kFull),
-             stepped = machine.NewCache(CacheKind::kFull);
-  const std::vector<float> expected = Copy(machine.transformer->Prefill(*prefilled, prompt, {}));
-  std::vector<float> all = StepSingly(machine, *stepped, prompt);
+  Line prompted(machine, CacheKind::kFull), stepped(machine, CacheKind::kFull);
+  const std::vector<float> expected = prompted.Prompt(prompt);
+  const std::vector<float> all = stepped.StepSingly(prompt);
   for (size_t i = 0; i < expected.size(); ++i) {
     EXPECT_NEAR(all[all.size() - expected.size() + i], expected[i], 2e-3);
   }
 }
 
-TEST(Transformer, PrefillInChunksSealsTheSameCacheForEveryThreadCount) {
-  Machine machine(WeightMode::kAuto);
-  Digest digests[2];
-  for (int threads : {1, 2}) {
-    ThreadPool pool(threads);
-    Transformer transformer(*machine.model, MakeCpuBackend(pool), {1024, 17});
-    const auto cache = machine.NewCache();
-    transformer.Prefill(*cache, SomeTokens(777, 9), {});
-    cache->AddTo(digests[threads - 1], transformer.backend());
+TEST(Transformer, APromptGivesTheSameForEverySliceAndThreadCount) {
+  for (const WeightMode mode : {WeightMode::kAuto, WeightMode::kBf16}) {
+    const auto prompt = SomeTokens(777, 9);
+    std::vector<float> logits;
+    uint64_t digest = 0;
+    for (const int threads : {1, 2}) {
+      Machine machine(mode, Kind::kCpu, 0, threads);
+      for (const int slice : {256, 100, 16, 7}) {
+        Line line(machine);
+        const std::vector<float> found = line.Prompt(prompt, slice);
+        if (logits.empty()) {
+          logits = found;
+          digest = line.DigestValue();
+        }
+        EXPECT_EQ(found, logits) << slice;
+        EXPECT_EQ(line.DigestValue(), digest) << slice;
+      }
+    }
   }
-  EXPECT_EQ(digests[0].value(), digests[1].value());
 }
 
-TEST(Transformer, AnInterruptedPrefillLeavesAnEmptyCache) {
+TEST(Transformer, APromptThatEndsInTheMiddleLeavesTheCacheAsItWas) {
   Machine machine(WeightMode::kAuto);
-  const auto cache = machine.NewCache();
-  const ConstRows logits = machine.transformer->Prefill(*cache, SomeTokens(600, 1),
-                                                        [](double done) { return done < 0.5; });
-  EXPECT_EQ(logits.rows, 0);
-  EXPECT_EQ(cache->Length(), 0);
+  Line stopped(machine), whole(machine);
+  const auto prompt = SomeTokens(600, 1);
+  const std::vector<float> expected = whole.Prompt(prompt);
+  stopped.Prompt(std::span(prompt).first(256));
+  const uint64_t before = stopped.DigestValue();
+  machine.transformer->StartPrompt(stopped.RowsOf(std::span(prompt).subspan(256, 256)), false,
+                                   stopped.rows);
+  for (int slices = 0; slices < 3; ++slices) machine.transformer->AdvancePrompt(100, stopped.rows);
+  EXPECT_NEAR(stopped.rows.Done(2), 0.5, 0.01);
+  machine.transformer->EndPrompt(stopped.rows);
+  EXPECT_EQ(stopped.cache->Length(), 256);
+  EXPECT_EQ(stopped.DigestValue(), before);
+  EXPECT_EQ(stopped.Prompt(std::span(prompt).subspan(256)), expected);
+  EXPECT_EQ(stopped.DigestValue(), whole.DigestValue());
 }
 
 TEST(Transformer, DraftRowsLeaveNoTrace) {
   Machine machine(WeightMode::kNested);
-  const auto prompt = SomeTokens(270, 1), tokens = SomeTokens(6, 2);
-  const auto plain = machine.NewCache(), drafted = machine.NewCache();
-  machine.transformer->Prefill(*plain, prompt, {});
-  machine.transformer->Prefill(*drafted, prompt, {});
-  const StepRows draft_rows{drafted.get(), tokens};
-  const std::vector<float> draft =
-      Copy(machine.transformer->Step(Reader::kDraft, {&draft_rows, 1}));
-  drafted->Truncate(270);
-  const StepRows plain_rows{plain.get(), tokens};
-  const std::vector<float> expected =
-      Copy(machine.transformer->Step(Reader::kTarget, {&plain_rows, 1}));
+  const auto prompt = SomeTokens(620, 1), tokens = SomeTokens(6, 2);
+  Line plain(machine), drafted(machine);
+  plain.Prompt(prompt);
+  drafted.Prompt(prompt);
+  const std::vector<float> draft = drafted.Step(Reader::kDraft, tokens);
+  drafted.cache->Truncate(620);
+  const std::vector<float> expected = plain.Step(Reader::kTarget, tokens);
   EXPECT_NE(draft, expected);  // else the draft read everything
-  EXPECT_EQ(Copy(machine.transformer->Step(Reader::kTarget, {&draft_rows, 1})), expected);
+  EXPECT_EQ(drafted.Step(Reader::kTarget, tokens), expected);
+}
+
+// The reference with addresses that crash when they are touched: nothing outside the backend does.
+TEST(Transformer, RunsOnMemoryThatOnlyTheBackendMayTouch) {
+  for (const WeightMode mode : {WeightMode::kNested, WeightMode::kBf16}) {
+    std::vector<float> outcomes[2];
+    uint64_t digests[2];
+    for (const bool is_opaque : {false, true}) {
+      Machine machine(mode, is_opaque ? Kind::kOpaque : Kind::kReference);
+      Line line(machine);
+      std::vector<float>& all = outcomes[is_opaque ? 1 : 0];
+      const auto add = [&](const std::vector<float>& logits) {
+        all.insert(all.end(), logits.begin(), logits.end());
+      };
+      add(line.Prompt(SomeTokens(530, 1), 200));
+      const auto tokens = SomeTokens(4, 3);
+      for (const Token& token : tokens) add(line.Step(Reader::kDraft, {&token, 1}));
+      line.cache->Truncate(530);
+      add(line.Step(Reader::kTarget, tokens));
+      line.cache->Commit(machine.backend(), RowKind::kDecode);
+      add(line.StepSingly(SomeTokens(3, 8)));
+      add(line.Prompt(SomeTokens(300, 5)));
+      const auto fork = line.cache->Fork(machine.backend());
+      digests[is_opaque ? 1 : 0] = line.DigestValue();
+      Digest of_fork;
+      fork->AddTo(of_fork, machine.backend());
+      EXPECT_EQ(of_fork.value(), line.DigestValue());
+    }
+    EXPECT_EQ(outcomes[0], outcomes[1]);
+    EXPECT_EQ(digests[0], digests[1]);
+  }
 }
 
 // Logits of one token after `prompt` over a cache that both readers see alike.
 std::vector<float> LogitsOf(Machine& machine, Reader reader, const std::vector<Token>& prompt) {
-  const auto cache = machine.NewCache(CacheKind::kFull);
-  machine.transformer->Prefill(*cache, prompt, {});
+  Line line(machine, CacheKind::kFull);
+  line.Prompt(prompt);
   const Token token = 7;
-  const StepRows rows{cache.get(), {&token, 1}};
-  return Copy(machine.transformer->Step(reader, {&rows, 1}));
+  return line.Step(reader, {&token, 1});
 }
 
 TEST(Transformer, ADraftOfExactLayersOnlyGivesTheBitsOfTheTarget) {
@@ -169,7 +266,7 @@ TEST(Transformer, ADraftOfExactLayersOnlyGivesTheBitsOfTheTarget) {
   std::vector<float> target, draft[3];
   uint64_t bytes[3];
   for (const int exact : {0, 1, 2}) {
-    Machine machine(WeightMode::kNested, false, exact);
+    Machine machine(WeightMode::kNested, Kind::kCpu, exact);
     target = LogitsOf(machine, Reader::kTarget, prompt);
     draft[exact] = LogitsOf(machine, Reader::kDraft, prompt);
     bytes[exact] = machine.model->ReadBytes(machine.transformer->backend(), Reader::kDraft);
@@ -182,7 +279,7 @@ TEST(Transformer, ADraftOfExactLayersOnlyGivesTheBitsOfTheTarget) {
 }
 
 TEST(Transformer, ExactLayersOfABf16DraftNeedNoCopy) {
-  Machine copied(WeightMode::kBf16, false, 0), exact(WeightMode::kBf16, false, 1);
+  Machine copied(WeightMode::kBf16, Kind::kCpu, 0), exact(WeightMode::kBf16, Kind::kCpu, 1);
   EXPECT_LT(exact.model->bytes(), copied.model->bytes());
   EXPECT_NE(copied.model->layer(1).up.draft.upper, copied.model->layer(1).up.target.upper);
   EXPECT_EQ(exact.model->layer(1).up.draft.upper, exact.model->layer(1).up.target.upper);

@@ -23,11 +23,12 @@ WeightSpec SpecFor(WeightFormat format, const SourceTensor& source, int group) {
   return spec;
 }
 
-// The storage table of docs/architecture.md: source type and mode decide.
+// The storage table of docs/architecture.md: the source's codes and the mode decide.
 void PlanLinear(const WeightOptions& options, bool is_head, bool is_exact_in_draft,
                 TensorPlan& plan) {
   const SourceTensor& source = *plan.source;
-  const bool is_affine4 = FindGgmlType(static_cast<uint32_t>(source.type))->is_affine4;
+  const SourceCodes codes = source.reader->codes();
+  const bool has_codes4 = codes.bits == 4;
   const int group = WeightGroup(source.columns(), options.group);
   // Rows that no group divides stay dense.
   const WeightFormat dense = WeightFormat::kBf16;
@@ -39,13 +40,13 @@ void PlanLinear(const WeightOptions& options, bool is_head, bool is_exact_in_dra
       plan.target = SpecFor(dense, source, 0);
       if (is_exact_in_draft || group == 0) return;
       plan.has_draft_copy = true;
-      plan.imports_draft = is_affine4;
-      plan.draft = SpecFor(WeightFormat::kHq4, source, is_affine4 ? 32 : group);
+      plan.imports_draft = has_codes4;
+      plan.draft = SpecFor(WeightFormat::kHq4, source, has_codes4 ? codes.group : group);
       plan.is_refined = is_head;
       return;
     case WeightMode::kAuto:
-      if (is_affine4) {
-        plan.target = SpecFor(WeightFormat::kHq4, source, 32);
+      if (has_codes4) {
+        plan.target = SpecFor(WeightFormat::kHq4, source, codes.group);
         plan.imports_target = true;
         return;
       }
@@ -57,10 +58,10 @@ void PlanLinear(const WeightOptions& options, bool is_head, bool is_exact_in_dra
         plan.draft_planes = Planes::kUpper;
         plan.is_refined = is_head;
       }
-      // Q8_0's own codes lose nothing, but their range is symmetric, which costs a reader of the
-      // upper plane alone one level in nine; a refined head can bear that.
+      // 8-bit codes of the source lose nothing, but their range is symmetric, which costs a reader
+      // of the upper plane alone one level in nine; a refined head can bear that.
       plan.imports_target =
-          (is_head || is_exact_in_draft) && source.type == GgmlType::kQ8_0 && group == 32;
+          (is_head || is_exact_in_draft) && codes.bits == 8 && codes.group == group;
       return;
   }
 }
@@ -88,40 +89,41 @@ struct LayerTensor {
 };
 
 // One line a tensor: name, shape, needed or not.
-std::vector<LayerTensor> TensorsOfLayer(const ModelConfig& config) {
-  const int64_t hidden = config.info.hidden, ffn = config.info.ffn;
-  const int64_t head_dim = config.info.head_dim;
-  const int64_t q = config.QueryWidth(), kv = config.KvWidth();
+std::vector<LayerTensor> TensorsOfLayer(int64_t hidden, const LayerClass& layer) {
+  const int64_t ffn = layer.ffn, q = layer.QueryWidth(), kv = layer.KvWidth();
   std::vector<LayerTensor> tensors = {
-      {"attn_norm.weight", {hidden}, false},
-      {"attn_q.weight", {q, hidden}, false},
-      {"attn_q.bias", {q}, true},
-      {"attn_k.weight", {kv, hidden}, false},
-      {"attn_k.bias", {kv}, true},
-      {"attn_v.weight", {kv, hidden}, false},
-      {"attn_v.bias", {kv}, true},
-      {"attn_output.weight", {hidden, q}, false},
-      {"attn_output.bias", {hidden}, true},
-      {"ffn_norm.weight", {hidden}, false},
-      {"ffn_gate.weight", {ffn, hidden}, false},
-      {"ffn_gate.bias", {ffn}, true},
-      {"ffn_up.weight", {ffn, hidden}, false},
-      {"ffn_up.bias", {ffn}, true},
-      {"ffn_down.weight", {hidden, ffn}, false},
-      {"ffn_down.bias", {hidden}, true},
+      {"attn_norm", {hidden}, false},     {"attn.q", {q, hidden}, false},
+      {"attn.q.bias", {q}, true},         {"attn.k", {kv, hidden}, false},
+      {"attn.k.bias", {kv}, true},        {"attn.v", {kv, hidden}, false},
+      {"attn.v.bias", {kv}, true},        {"attn.o", {hidden, q}, false},
+      {"attn.o.bias", {hidden}, true},    {"ffn_norm", {hidden}, false},
+      {"ffn.gate", {ffn, hidden}, false}, {"ffn.gate.bias", {ffn}, true},
+      {"ffn.up", {ffn, hidden}, false},   {"ffn.up.bias", {ffn}, true},
+      {"ffn.down", {hidden, ffn}, false}, {"ffn.down.bias", {hidden}, true},
   };
-  if (config.has_qk_norm) {
-    tensors.push_back({"attn_q_norm.weight", {head_dim}, false});
-    tensors.push_back({"attn_k_norm.weight", {head_dim}, false});
+  if (layer.qk_norm == QkNorm::kPerHead) {
+    tensors.push_back({"attn.q_norm", {layer.head_dim}, false});
+    tensors.push_back({"attn.k_norm", {layer.head_dim}, false});
   }
   return tensors;
 }
 
-// Tensors that may stand in a file without being weights of the forward pass.
-bool IsHarmless(std::string_view name) {
-  return name == "rope_freqs.weight" || name.ends_with(".rope_freqs.weight") ||
-         name.ends_with(".attn_rot_embd.weight") ||
-         name.ends_with(".attention.rotary_emb.inv_freq");
+// The tensor of this name, null if absent. Throws if it has another shape.
+const SourceTensor* FindChecked(const LoadedModel& source, const std::string& name,
+                                const std::vector<int64_t>& shape) {
+  const SourceTensor* tensor = source.Find(name);
+  if (tensor == nullptr || tensor->shape == shape) return tensor;
+  throw Error(ErrorKind::kCorrupt, source.name + ": tensor " + tensor->source_name +
+                                       ": found shape " + ShapeText(tensor->shape) + ", expected " +
+                                       ShapeText(shape) + "; the metadata and the tensors differ");
+}
+
+const SourceTensor* Require(const LoadedModel& source, const std::string& name,
+                            const std::vector<int64_t>& shape) {
+  if (const SourceTensor* tensor = FindChecked(source, name, shape)) return tensor;
+  const std::string wanted = source.name_in_source ? source.name_in_source(name) : name;
+  throw Error(ErrorKind::kCorrupt, source.name + ": tensor " + wanted + " is missing, expected " +
+                                       ShapeText(shape) + "; the file is damaged or incomplete");
 }
 
 }  // namespace
@@ -131,26 +133,16 @@ std::string TensorPlan::StoredType() const {
   return SpecText(target) + (has_draft_copy ? " + " + SpecText(draft) : "");
 }
 
-void WeightPlan::Add(const TensorSource& source, const std::string& name,
-                     std::vector<int64_t> shape, bool is_optional, bool is_exact_in_draft,
+void WeightPlan::Add(const LoadedModel& source, const std::string& name,
+                     const std::vector<int64_t>& shape, bool is_optional, bool is_exact_in_draft,
                      const WeightOptions& options, const Backend& backend) {
   TensorPlan plan;
-  plan.source = source.Find(name);
-  if (plan.source == nullptr) {
-    if (is_optional) return;
-    throw Error(ErrorKind::kCorrupt, source.name() + ": tensor " + name + " is missing, expected " +
-                                         ShapeText(shape) + "; the file is damaged or incomplete");
-  }
-  if (plan.source->shape != shape) {
-    throw Error(ErrorKind::kCorrupt, source.name() + ": tensor " + name + ": found shape " +
-                                         ShapeText(plan.source->shape) + ", expected " +
-                                         ShapeText(shape) +
-                                         "; the metadata and the tensors differ");
-  }
+  plan.source = is_optional ? FindChecked(source, name, shape) : Require(source, name, shape);
+  if (plan.source == nullptr) return;
   plan.is_linear = shape.size() == 2;
   plan.offset = bytes_;
   if (plan.is_linear) {
-    const bool is_head = name == "output.weight" || name == "token_embd.weight";
+    const bool is_head = name == "head" || name == "embedding";
     PlanLinear(options, is_head, is_exact_in_draft, plan);
     plan.bytes = TotalBytes(backend.SizeOf(plan.target));
     if (plan.has_draft_copy) plan.bytes += TotalBytes(backend.SizeOf(plan.draft));
@@ -161,25 +153,25 @@ void WeightPlan::Add(const TensorSource& source, const std::string& name,
   tensors_.push_back(plan);
 }
 
-WeightPlan::WeightPlan(const TensorSource& source, const ModelConfig& config,
-                       const WeightOptions& options, const Backend& backend) {
+WeightPlan::WeightPlan(const LoadedModel& source, const WeightOptions& options,
+                       const Backend& backend) {
+  const ModelConfig& config = source.config;
   const ModelInfo& info = config.info;
-  const std::vector<LayerTensor> of_layer = TensorsOfLayer(config);
   for (int layer = 0; layer < info.layers; ++layer) {
     const bool is_exact = layer >= info.layers - options.draft_exact_layers;
-    for (const LayerTensor& tensor : of_layer) {
-      Add(source, "blk." + std::to_string(layer) + "." + tensor.name, tensor.shape,
+    for (const LayerTensor& tensor : TensorsOfLayer(info.hidden, config.layer(layer))) {
+      Add(source, "layers." + std::to_string(layer) + "." + tensor.name, tensor.shape,
           tensor.is_optional, is_exact, options, backend);
     }
   }
-  Add(source, "output_norm.weight", {info.hidden}, false, true, options, backend);
-  const bool is_tied = source.Find("output.weight") == nullptr;
-  Add(source, is_tied ? "token_embd.weight" : "output.weight", {info.vocab, info.hidden}, false,
-      false, options, backend);
-  for (const SourceTensor& tensor : source.tensors()) {
-    if (tensor.name == "token_embd.weight" || IsHarmless(tensor.name)) continue;
-    if (Find(tensor.name) != nullptr) continue;
-    throw Error(ErrorKind::kUnsupported, source.name() + ": tensor " + tensor.name +
+  Add(source, "final_norm", {info.hidden}, false, true, options, backend);
+  const std::vector<int64_t> head_shape = {info.vocab, info.hidden};
+  Require(source, "embedding", head_shape);  // rows are looked up in the source
+  const bool is_tied = source.Find("head") == nullptr;
+  Add(source, is_tied ? "embedding" : "head", head_shape, false, false, options, backend);
+  for (const SourceTensor& tensor : source.tensors) {
+    if (tensor.name.empty() || tensor.name == "embedding" || Find(tensor.name)) continue;
+    throw Error(ErrorKind::kUnsupported, source.name + ": tensor " + tensor.source_name +
                                              " is not part of architecture \"" + info.architecture +
                                              "\" with " + std::to_string(info.layers) +
                                              " layers; this variant of the model is not supported");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 
 #include "model/head.h"
 #include "quantspec/error.h"
@@ -18,29 +17,19 @@ class RowLoader {
   RowLoader(const Backend& backend, const TensorPlan& plan, std::byte* arena)
       : backend_(backend), plan_(plan), source_(*plan.source), at_(arena + plan.offset) {}
 
-  // Rows [first, first + rows). False if a value or scale is not finite.
-  bool Load(int64_t first, int64_t rows) {
-    for (int64_t row = first; row < first + rows; ++row) {
-      if (!AllFinite(source_.type, source_.Row(row), source_.columns())) return false;
-    }
+  void Load(int64_t first, int64_t rows) {
     const bool needs_floats =
         !plan_.imports_target || (plan_.has_draft_copy && !plan_.imports_draft);
-    if (needs_floats) Decode(first, rows);
+    if (needs_floats) {
+      floats_.resize(static_cast<size_t>(rows * source_.columns()));
+      source_.reader->Decode(first, Rows(floats_.data(), rows, source_.columns()));
+    }
     std::byte* next = at_;
     Pack(plan_.target, plan_.imports_target, first, rows, next);
     if (plan_.has_draft_copy) Pack(plan_.draft, plan_.imports_draft, first, rows, next);
-    return true;
   }
 
  private:
-  void Decode(int64_t first, int64_t rows) {
-    floats_.resize(static_cast<size_t>(rows * source_.columns()));
-    for (int64_t row = 0; row < rows; ++row) {
-      DecodeGgml(source_.type, source_.Row(first + row), source_.columns(),
-                 floats_.data() + row * source_.columns());
-    }
-  }
-
   void Pack(const WeightSpec& spec, bool imports, int64_t first, int64_t rows, std::byte*& next) {
     const WeightBytes bytes = backend_.SizeOf(spec);
     const PackedWeight weight{spec, next, bytes.lower == 0 ? nullptr : next + bytes.upper};
@@ -55,17 +44,7 @@ class RowLoader {
     lower_.resize(upper_.size());
     scales_.resize(upper_.size() / static_cast<size_t>(spec.group));
     if (imports) {
-      const auto groups = static_cast<size_t>(columns / spec.group);
-      for (int64_t row = 0; row < rows; ++row) {
-        const std::byte* blocks = source_.Row(first + row);
-        uint8_t* upper = upper_.data() + row * columns;
-        GroupScale* scales = scales_.data() + static_cast<size_t>(row) * groups;
-        if (spec.format == WeightFormat::kHq8) {
-          ImportQ8_0(blocks, columns, upper, lower_.data() + row * columns, scales);
-        } else {
-          ImportAffine4(source_.type, blocks, columns, upper, scales);
-        }
-      }
+      source_.reader->Import(first, rows, upper_.data(), lower_.data(), scales_.data());
     } else {
       EncodeRows(floats, spec.group, upper_.data(), lower_.data(), scales_.data());
     }
@@ -83,32 +62,28 @@ class RowLoader {
   std::vector<GroupScale> scales_;
 };
 
-[[noreturn]] void RefuseNotFinite(const TensorSource& source, const SourceTensor& tensor) {
-  throw Error(ErrorKind::kCorrupt, source.name() + ": tensor " + tensor.name +
-                                       " holds a value or scale that is not finite (NaN or "
-                                       "infinity); the file is damaged");
+void LoadVector(const TensorPlan& plan, const Backend& backend, std::byte* arena) {
+  std::vector<float> values(static_cast<size_t>(plan.source->columns()));
+  plan.source->reader->Decode(0, Rows(values.data(), 1, plan.source->columns()));
+  backend.Upload(values.data(), values.size() * sizeof(float), arena + plan.offset);
 }
 
-void LoadVector(const TensorSource& source, const TensorPlan& plan, std::byte* arena) {
-  const SourceTensor& tensor = *plan.source;
-  if (!AllFinite(tensor.type, tensor.data, tensor.columns())) RefuseNotFinite(source, tensor);
-  DecodeGgml(tensor.type, tensor.data, tensor.columns(),
-             reinterpret_cast<float*>(arena + plan.offset));
-}
-
-void LoadLinear(const TensorSource& source, const TensorPlan& plan, const Backend& backend,
-                ThreadPool& pool, std::byte* arena) {
+void LoadLinear(const TensorPlan& plan, const Backend& backend, ThreadPool& pool,
+                std::byte* arena) {
   const int64_t rows = plan.source->rows();
   std::atomic<int64_t> next{0};
-  std::atomic<bool> is_finite{true};
   pool.Run([&](int) {
-    RowLoader loader(backend, plan, arena);
-    for (int64_t first = next.fetch_add(kChunkRows); first < rows && is_finite;
-         first = next.fetch_add(kChunkRows)) {
-      if (!loader.Load(first, std::min(kChunkRows, rows - first))) is_finite = false;
+    try {
+      RowLoader loader(backend, plan, arena);
+      for (int64_t first = next.fetch_add(kChunkRows); first < rows;
+           first = next.fetch_add(kChunkRows)) {
+        loader.Load(first, std::min(kChunkRows, rows - first));
+      }
+    } catch (...) {
+      next = rows;  // the others need not go on
+      throw;
     }
   });
-  if (!is_finite) RefuseNotFinite(source, *plan.source);
 }
 
 }  // namespace
@@ -134,43 +109,48 @@ uint64_t LinearBytes(const Backend& backend, const Linear& linear, Reader reader
                      static_cast<uint64_t>(packs);
 }
 
-Model::Model(const TensorSource& source, ModelConfig config, const WeightOptions& options,
-             const Backend& backend, ThreadPool& pool, const std::function<bool(double)>& done)
-    : config_(std::move(config)) {
-  const WeightPlan plan(source, config_, options, backend);
-  arena_ = Buffer(plan.bytes());
+Model::Model(const LoadedModel& source, const WeightOptions& options, const Backend& backend,
+             ThreadPool& pool, const std::function<bool(double)>& done)
+    : config_(source.config) {
+  const WeightPlan plan(source, options, backend);
+  embedding_ = source.Find("embedding")->reader;
+  arena_ = backend.Allocate(plan.bytes());
   uint64_t loaded = 0;
   for (const TensorPlan& tensor : plan.tensors()) {
     if (tensor.is_linear) {
-      LoadLinear(source, tensor, backend, pool, arena_.data());
+      LoadLinear(tensor, backend, pool, arena_.data());
     } else {
-      LoadVector(source, tensor, arena_.data());
+      LoadVector(tensor, backend, arena_.data());
     }
     loaded += tensor.bytes;
     if (done && !done(static_cast<double>(loaded) / static_cast<double>(plan.bytes()))) {
       throw Error(ErrorKind::kUsage, "loading was interrupted");
     }
   }
-  const SourceTensor& embedding = *source.Find("token_embd.weight");
-  embedding_ = {embedding.type, embedding.data, embedding.rows(), embedding.columns()};
   for (int layer = 0; layer < config_.info.layers; ++layer) {
-    const std::string prefix = "blk." + std::to_string(layer) + ".";
+    const std::string prefix = "layers." + std::to_string(layer) + ".";
     LayerWeights weights;
-    weights.attn_norm = Vector(plan, prefix + "attn_norm.weight");
-    weights.q_norm = Vector(plan, prefix + "attn_q_norm.weight");
-    weights.k_norm = Vector(plan, prefix + "attn_k_norm.weight");
-    weights.ffn_norm = Vector(plan, prefix + "ffn_norm.weight");
-    weights.q = MakeLinear(plan, backend, prefix + "attn_q");
-    weights.k = MakeLinear(plan, backend, prefix + "attn_k");
-    weights.v = MakeLinear(plan, backend, prefix + "attn_v");
-    weights.o = MakeLinear(plan, backend, prefix + "attn_output");
-    weights.gate = MakeLinear(plan, backend, prefix + "ffn_gate");
-    weights.up = MakeLinear(plan, backend, prefix + "ffn_up");
-    weights.down = MakeLinear(plan, backend, prefix + "ffn_down");
+    weights.attn_norm = Vector(plan, prefix + "attn_norm");
+    weights.q_norm = Vector(plan, prefix + "attn.q_norm");
+    weights.k_norm = Vector(plan, prefix + "attn.k_norm");
+    weights.ffn_norm = Vector(plan, prefix + "ffn_norm");
+    weights.q = MakeLinear(plan, backend, prefix + "attn.q");
+    weights.k = MakeLinear(plan, backend, prefix + "attn.k");
+    weights.v = MakeLinear(plan, backend, prefix + "attn.v");
+    weights.o = MakeLinear(plan, backend, prefix + "attn.o");
+    weights.gate = MakeLinear(plan, backend, prefix + "ffn.gate");
+    weights.up = MakeLinear(plan, backend, prefix + "ffn.up");
+    weights.down = MakeLinear(plan, backend, prefix + "ffn.down");
     layers_.push_back(weights);
   }
-  output_norm_ = Vector(plan, "output_norm.weight");
-  head_ = MakeLinear(plan, backend, plan.Find("output.weight") ? "output" : "token_embd");
+  output_norm_ = Vector(plan, "final_norm");
+  head_ = MakeLinear(plan, backend, plan.Find("head") ? "head" : "embedding");
+}
+
+void Model::Embed(std::span<const Token> tokens, Rows out) const {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    embedding_->Decode(tokens[i], out.Rows(static_cast<int64_t>(i), 1));
+  }
 }
 
 const float* Model::Vector(const WeightPlan& plan, const std::string& name) const {
@@ -181,7 +161,7 @@ const float* Model::Vector(const WeightPlan& plan, const std::string& name) cons
 
 Linear Model::MakeLinear(const WeightPlan& plan, const Backend& backend,
                          const std::string& name) const {
-  const TensorPlan& tensor = *plan.Find(name + ".weight");
+  const TensorPlan& tensor = *plan.Find(name);
   const auto view = [&](const WeightSpec& spec, size_t offset) {
     const WeightBytes bytes = backend.SizeOf(spec);
     std::byte* upper = arena_.data() + offset;
@@ -209,23 +189,6 @@ uint64_t Model::ReadBytes(const Backend& backend, Reader reader) const {
     }
   }
   return bytes;
-}
-
-void ReadRopeDivisors(const TensorSource& source, ModelConfig& config) {
-  const SourceTensor* tensor = source.Find("rope_freqs.weight");
-  if (tensor == nullptr) return;
-  const int64_t pairs = config.rope.rotated / 2;
-  if (tensor->shape.size() != 1 || tensor->columns() != pairs) {
-    throw Error(ErrorKind::kCorrupt, source.name() + ": tensor rope_freqs.weight: found " +
-                                         std::to_string(tensor->columns()) + " values, expected " +
-                                         std::to_string(pairs));
-  }
-  config.rope.divisors.resize(static_cast<size_t>(pairs));
-  DecodeGgml(tensor->type, tensor->data, pairs, config.rope.divisors.data());
-  for (const float divisor : config.rope.divisors) {
-    if (std::isfinite(divisor) && divisor > 0) continue;
-    RefuseNotFinite(source, *tensor);
-  }
 }
 
 }  // namespace quantspec

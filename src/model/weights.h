@@ -6,14 +6,15 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "base/buffer.h"
 #include "base/thread_pool.h"
+#include "formats/loaded_model.h"
 #include "kernels/backend.h"
-#include "model/config.h"
-#include "model/tensor_source.h"
 #include "quantspec/types.h"
 
 namespace quantspec {
@@ -41,7 +42,7 @@ uint64_t LinearBytes(const Backend& backend, const Linear& linear, Reader reader
 
 struct LayerWeights {
   const float* attn_norm = nullptr;  // [hidden]
-  const float* q_norm = nullptr;     // [head_dim], null unless has_qk_norm
+  const float* q_norm = nullptr;     // [head_dim], null unless QkNorm::kPerHead
   const float* k_norm = nullptr;
   const float* ffn_norm = nullptr;
   Linear q, k, v, o, gate, up, down;
@@ -71,29 +72,32 @@ struct TensorPlan {
 // else. Throws Error{kCorrupt} naming tensor, found and expected shape.
 class WeightPlan {
  public:
-  WeightPlan(const TensorSource& source, const ModelConfig& config, const WeightOptions& options,
-             const Backend& backend);
+  // `source` must outlive the plan.
+  WeightPlan(const LoadedModel& source, const WeightOptions& options, const Backend& backend);
   uint64_t bytes() const { return bytes_; }
   const std::vector<TensorPlan>& tensors() const { return tensors_; }
   const TensorPlan* Find(std::string_view name) const;  // null if absent
 
  private:
-  void Add(const TensorSource& source, const std::string& name, std::vector<int64_t> shape,
+  void Add(const LoadedModel& source, const std::string& name, const std::vector<int64_t>& shape,
            bool is_optional, bool is_exact_in_draft, const WeightOptions& options,
            const Backend& backend);
   std::vector<TensorPlan> tensors_;
   uint64_t bytes_ = 0;
 };
 
-// Immutable after loading; shared by all sessions.
+// Immutable after loading; shared by all sessions. Keeps nothing of the source but the reader of
+// its embedding.
 class Model {
  public:
   // `done` is called with the share loaded; returning false throws Error{kUsage} "interrupted".
-  Model(const TensorSource& source, ModelConfig config, const WeightOptions& options,
-        const Backend& backend, ThreadPool& pool, const std::function<bool(double)>& done);
+  Model(const LoadedModel& source, const WeightOptions& options, const Backend& backend,
+        ThreadPool& pool, const std::function<bool(double)>& done);
 
   const ModelConfig& config() const { return config_; }
-  const EmbeddingTable& embedding() const { return embedding_; }
+  // Row i of `out` [tokens, hidden] = the embedding of tokens[i], all of them below info.vocab.
+  // Allocates nothing. Throws as TensorReader does.
+  void Embed(std::span<const Token> tokens, Rows out) const;
   const LayerWeights& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
   const float* output_norm() const { return output_norm_; }
   const Linear& head() const { return head_; }
@@ -106,14 +110,11 @@ class Model {
   const float* Vector(const WeightPlan& plan, const std::string& name) const;
 
   ModelConfig config_;
-  Buffer arena_;
-  EmbeddingTable embedding_;
+  DeviceMemory arena_;
+  std::shared_ptr<const TensorReader> embedding_;
   std::vector<LayerWeights> layers_;
   const float* output_norm_ = nullptr;
   Linear head_;
 };
-
-// Reads "rope_freqs.weight" and its like into config.rope.divisors.
-void ReadRopeDivisors(const TensorSource& source, ModelConfig& config);
 
 }  // namespace quantspec

@@ -1,0 +1,13 @@
+// Angles of rotary position embeddings.
+#pragma once
+
+#include <cstdint>
+
+#include "formats/model_config.h"
+
+namespace quantspec {
+
+// Cosine and sine of every position and pair: [positions, rotated / 2, 2].
+void FillRopeTable(const RopeConfig& rope, int64_t positions, float* table);
+
+}  // namespace quantspec
