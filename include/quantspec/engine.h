@@ -18,7 +18,7 @@ namespace quantspec {
 enum class BackendKind { kCpu, kReference };
 
 struct EngineOptions {
-  std::string model_path;  // a GGUF file
+  std::string model_path;  // a GGUF file; of a split model, any part
   WeightMode weights = WeightMode::kAuto;
   int group = 0;    // 32, 64 or 128: HQ8 group along a row; 0 = the default, 32
   int threads = 0;  // 0 = physical cores this process may use
@@ -32,9 +32,18 @@ struct EngineOptions {
 // Called with the share done, 0 to 1. Returning false stops the work with kInterrupted / Error.
 using Progress = std::function<bool(double done)>;
 
+// What an engine has room for.
+struct EngineCapacity {
+  // Tokens that the caches of all its sequences hold together; 0 = as many contexts of the first
+  // session as there are sequences.
+  int cache_tokens = 0;
+  // The most sequences that a Scheduler decodes together.
+  int sequences = 1;
+};
+
 struct MemoryPlan {
   MemoryBytes bytes;        // exactly what Load and Open will take
-  int context = 0;          // the context it was made for
+  int context = 0;          // of each sequence
   int largest_context = 0;  // the largest one that fits into the memory available now
   uint64_t available_bytes = 0;
 };
@@ -50,44 +59,43 @@ class ModelFile {
   virtual std::vector<TensorInfo> Tensors() const = 0;
   // (key, printable value) of the file's metadata, long arrays shortened.
   virtual std::vector<std::pair<std::string, std::string>> Metadata() const = 0;
+  // What had to be guessed about the model, a sentence each; for the user.
+  virtual const std::vector<std::string>& warnings() const = 0;
   // EngineOptions::draft_exact_layers with the default filled in.
   virtual int draft_exact_layers() const = 0;
-  virtual MemoryPlan Plan(const SessionOptions& options) const = 0;
+  // For as many sequences as the capacity says.
+  virtual MemoryPlan Plan(const SessionOptions& options,
+                          const EngineCapacity& capacity = {}) const = 0;
   virtual const Tokenizer& tokenizer() const = 0;
   // Throws Error{kUnsupported} naming `--chat off` for a template of no known family; null if the
   // model has no template.
   virtual const ChatFormat* chat() const = 0;
 };
 
-// Immutable after Load and safe to share between threads; every session belongs to one thread.
+// Safe to share between threads; every session belongs to one thread at a time, and sessions on
+// several threads take turns by step.
 class Engine {
  public:
-  // Loads and packs the weights. Throws as ModelFile::Open does, and kMemory.
+  // Loads and packs the weights, with the options that `file` was opened with. Throws as
+  // ModelFile::Open does, and kMemory.
   static std::shared_ptr<const Engine> Load(std::shared_ptr<const ModelFile> file,
-                                            const EngineOptions& options,
+                                            const EngineCapacity& capacity = {},
                                             const Progress& progress = {});
   virtual ~Engine() = default;
 
   virtual const ModelFile& file() const = 0;
-  virtual const EngineOptions& options() const = 0;
-  // Takes all memory of the session at once. Throws Error{kMemory} with the largest context.
+  virtual const EngineOptions& options() const = 0;  // of the file
+  // What Open would take, and the largest context that fits beside what is loaded: threads and
+  // their stacks have taken their part by now, which ModelFile::Plan cannot know.
+  virtual MemoryPlan Plan(const SessionOptions& options) const = 0;
+  // Takes the session's memory now; the first session also takes what all share (pool, scratch).
+  // Throws Error{kMemory} if it does not fit into the memory or into what other sessions leave of
+  // the engine's capacity.
   // The session keeps the engine alive.
   virtual std::unique_ptr<Session> Open(const SessionOptions& options) const = 0;
   virtual std::string_view isa() const = 0;  // "avx512", "avx2", "portable"
   virtual int threads() const = 0;
 };
-
-// Times every operation of `engine`'s backend at the model's shapes, over data of its own, with
-// cold weights: first what its arithmetic can do from registers (depth and rows 0), then linear
-// layers for each of `rows` (1 to 128), attention also for each of `depths`; the median of
-// `repeat` runs. For tools; takes seconds and the memory of a few layers.
-std::vector<OpTiming> TimeOps(const Engine& engine, std::span<const int> rows,
-                              std::span<const int> depths, int repeat);
-
-// Gigabytes (1e9) a second that `threads` threads read together from memory several times the size
-// of the last-level cache, up to 1 GiB: the best of a few passes. For tools; takes about a second.
-// Throws Error{kMemory}.
-double MeasureReadBandwidth(int threads);
 
 // Version of the library, "0.1.0".
 std::string_view Version();

@@ -1,71 +1,151 @@
-#include "quantspec/engine.h"
+#include <new>
 
 #include "base/buffer.h"
-#include "engine/model_file.h"
+#include "engine/engine_impl.h"
+#include "engine/memory_plan.h"
+#include "engine/out_of_memory.h"
 #include "engine/session.h"
+#include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
 
-class EngineImpl : public Engine, public std::enable_shared_from_this<EngineImpl> {
- public:
-  EngineImpl(std::shared_ptr<const ModelFileImpl> file, const EngineOptions& options,
-             const Progress& progress)
-      : file_(std::move(file)), options_(options), pool_(ThreadsOf(options)) {
-    const std::unique_ptr<Backend> backend = MakeBackend(options.backend, pool_);
-    isa_ = backend->isa();
-    model_ = std::make_unique<Model>(file_->source(), file_->config(),
-                                     MakeWeightOptions(options, file_->info().layers), *backend,
-                                     pool_, progress);
-  }
-
-  const ModelFile& file() const override { return *file_; }
-  const EngineOptions& options() const override { return options_; }
-  std::string_view isa() const override { return isa_; }
-  int threads() const override { return pool_.threads(); }
-
-  std::unique_ptr<Session> Open(const SessionOptions& options) const override {
-    const int context = file_->ContextOf(options);
-    SessionParts parts;
-    parts.engine = shared_from_this();
-    parts.model = model_.get();
-    parts.tokenizer = options_.random_shape.empty() ? &file_->tokenizer() : nullptr;
-    parts.backend = MakeBackend(options_.backend, pool_);
-    parts.bytes = file_->BytesFor(context, options, *parts.backend);
-    const uint64_t available = AvailableMemoryBytes();
-    if (parts.bytes.cache + parts.bytes.scratch > available) {
-      throw Error(ErrorKind::kMemory, "a context of " + std::to_string(context) + " tokens needs " +
-                                          std::to_string(parts.bytes.cache + parts.bytes.scratch) +
-                                          " bytes beside the weights, but only " +
-                                          std::to_string(available) +
-                                          " are available; use a smaller context");
-    }
-    parts.cache = MakeCacheSpec(file_->config(), options_.weights, options, context);
-    return MakeSession(std::move(parts));
-  }
-
- private:
-  std::shared_ptr<const ModelFileImpl> file_;
-  EngineOptions options_;
-  mutable ThreadPool pool_;  // its Run admits one caller at a time
-  std::string isa_;
-  std::unique_ptr<Model> model_;
-};
+// Throws Error{kMemory} if other sessions leave too little of the pool.
+void CheckReservation(EngineCore& core, const KvCacheSpec& spec) {
+  if (spec.kind == CacheKind::kFull) return;
+  const Turn turn(core.turns());
+  const GroupPool& pool = *core.Pool().pool;
+  const int left = pool.slots() - pool.reserved();
+  if (SlotsOf(spec) <= left) return;
+  throw Error(ErrorKind::kMemory,
+              "a context of " + std::to_string(spec.context) +
+                  " tokens does not fit beside the other sessions of this engine, which leave " +
+                  std::to_string(left * kKvGroup) +
+                  "; use a smaller context or a larger --cache-tokens");
+}
 
 }  // namespace
 
+EngineImpl::EngineImpl(std::shared_ptr<const ModelFileImpl> file, const EngineCapacity& capacity,
+                       const Progress& progress)
+    : file_(std::move(file)), capacity_(capacity), threads_(ThreadsOf(options())) {
+  const std::unique_ptr<Backend> backend = MakeBackend(options().backend, threads_);
+  isa_ = backend->isa();
+  model_ =
+      std::make_unique<Model>(file_->source(), MakeWeightOptions(options(), file_->info().layers),
+                              *backend, threads_, progress);
+}
+
+uint64_t EngineImpl::BytesBeside(const SessionOptions& session) const {
+  const MemoryBytes bytes = file_->BytesFor(file_->ContextOf(session), session, capacity_);
+  const uint64_t tail = bytes.tail / static_cast<uint64_t>(capacity_.sequences);
+  if (core_ == nullptr) return bytes.pool + bytes.scratch + tail;
+  if (core_->has_pool() || session.cache == CacheKind::kFull) return tail;
+  return BytesOfCore(file_->config(), core_->limits(), session.cache, core_->backend()).pool + tail;
+}
+
+MemoryPlan EngineImpl::Plan(const SessionOptions& session) const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  EngineCapacity capacity = capacity_;
+  uint64_t held = 0;  // of what such a session takes
+  if (core_ != nullptr) {
+    capacity.cache_tokens = core_->limits().tokens;
+    const CoreBytes bytes =
+        BytesOfCore(file_->config(), core_->limits(), session.cache, core_->backend());
+    held = bytes.scratch + (core_->has_pool() ? bytes.pool : 0);
+  }
+  MemoryPlan plan;
+  plan.context = file_->ContextOf(session);
+  plan.bytes = file_->BytesFor(plan.context, session, capacity);
+  plan.available_bytes = AvailableMemoryBytes();
+  plan.largest_context = file_->LargestContext(session, capacity, plan.available_bytes + held);
+  return plan;
+}
+
+std::string EngineImpl::AdviseContext(const SessionOptions& session) const {
+  const MemoryPlan plan = Plan(session);
+  const std::string text = "a context of " + std::to_string(plan.context) + " tokens needs " +
+                           std::to_string(plan.bytes.total() - plan.bytes.weights) +
+                           " bytes beside the weights, but only " +
+                           std::to_string(plan.available_bytes) + " are available; ";
+  if (plan.largest_context == 0) {
+    return text + "not even one token fits; use fewer threads or raise the limits of this process";
+  }
+  if (plan.largest_context >= plan.context) return text + "use a smaller context";
+  return text + "the largest context that fits is " + std::to_string(plan.largest_context) +
+         " tokens";
+}
+
+EngineCore& EngineImpl::Core(const SessionOptions& session) const {
+  const auto make = [&]() -> EngineCore* {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (BytesBeside(session) > AvailableMemoryBytes()) throw std::bad_alloc();
+    if (core_ == nullptr) {
+      core_ = std::make_unique<EngineCore>(*model_, MakeBackend(options().backend, threads_),
+                                           LimitsOf(capacity_, file_->ContextOf(session)));
+    }
+    if (session.cache == CacheKind::kHierarchical && !core_->has_pool()) {
+      const Turn turn(core_->turns());
+      core_->Pool();
+    }
+    return core_.get();
+  };
+  return *OrOutOfMemory(make, [&] { return AdviseContext(session); });
+}
+
+SequenceSpec EngineImpl::SequenceOf(const SessionOptions& session) const {
+  return MakeSequenceSpec(file_->config(), options().weights, session, file_->ContextOf(session));
+}
+
+IsEnd EngineImpl::IsEndToken() const {
+  // With random weights nothing ends a text.
+  if (!options().random_shape.empty()) return {};
+  return [tokenizer = &file_->tokenizer()](Token token) { return tokenizer->IsEnd(token); };
+}
+
+std::unique_ptr<Session> EngineImpl::Open(const SessionOptions& session) const {
+  const int context = file_->ContextOf(session);
+  SessionParts parts;
+  parts.engine = shared_from_this();
+  parts.sequence = SequenceOf(session);
+  parts.core = &Core(session);
+  parts.tokens = tokens();
+  parts.is_end = IsEndToken();
+  const CoreLimits& limits = parts.core->limits();
+  if (context > limits.tokens) {
+    throw Error(ErrorKind::kMemory, "a context of " + std::to_string(context) +
+                                        " tokens is larger than the engine's cache of " +
+                                        std::to_string(limits.tokens) +
+                                        "; use a smaller context or a larger --cache-tokens");
+  }
+  const Backend& backend = parts.core->backend();
+  const CoreBytes core = BytesOfCore(file_->config(), limits, session.cache, backend);
+  parts.bytes.weights = model_->bytes();
+  parts.bytes.pool = core.pool;
+  parts.bytes.scratch = core.scratch;
+  parts.bytes.tail = BytesOfSequence(file_->config(), parts.sequence, backend);
+  CheckReservation(*parts.core, parts.sequence.cache);
+  return OrOutOfMemory([&] { return MakeSession(parts); }, [&] { return AdviseContext(session); });
+}
+
 std::shared_ptr<const Engine> Engine::Load(std::shared_ptr<const ModelFile> file,
-                                           const EngineOptions& options, const Progress& progress) {
+                                           const EngineCapacity& capacity,
+                                           const Progress& progress) {
   auto implementation = std::dynamic_pointer_cast<const ModelFileImpl>(std::move(file));
   QS_CHECK(implementation != nullptr);
-  const uint64_t needed = implementation->BytesForWeights();
-  const uint64_t available = AvailableMemoryBytes();
-  if (needed > available) {
-    throw Error(ErrorKind::kMemory, options.model_path + ": the weights need " +
-                                        std::to_string(needed) + " bytes, but only " +
-                                        std::to_string(available) + " are available");
+  LimitsOf(capacity, 1);  // checks
+  const auto advise = [&] {
+    return implementation->source().name + ": the weights need " +
+           std::to_string(implementation->BytesForWeights()) + " bytes, but only " +
+           std::to_string(AvailableMemoryBytes()) +
+           " are available; use a smaller model, fewer threads, or raise the limits of this "
+           "process";
+  };
+  if (implementation->BytesForWeights() > AvailableMemoryBytes()) {
+    throw Error(ErrorKind::kMemory, advise());
   }
-  return std::make_shared<EngineImpl>(std::move(implementation), options, progress);
+  return OrOutOfMemory(
+      [&] { return std::make_shared<EngineImpl>(implementation, capacity, progress); }, advise);
 }
 
 std::string_view Version() { return QS_VERSION; }

@@ -2,42 +2,25 @@
 
 #include <algorithm>
 
-#include "decode/speculative.h"
+#include "base/buffer.h"
+#include "base/cpus.h"
+#include "engine/memory_plan.h"
+#include "engine/out_of_memory.h"
+#include "formats/load_model.h"
+#include "formats/random_model.h"
 #include "quantspec/session.h"
-#include "text/gguf_tokenizer.h"
+#include "text/tokenizer.h"
 
 namespace quantspec {
 namespace {
 
-constexpr size_t kShownElements = 8;  // of a metadata array
+// Left free by the largest context: large buffers are aligned, and small ones are not counted.
+constexpr uint64_t kSpareBytes = uint64_t{8} << 20;
 
-std::string TextOf(double number) {
-  std::string text = std::to_string(number);
-  if (text.find('.') == std::string::npos) return text;
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text;
+LoadedModel LoadSource(const EngineOptions& options) {
+  return options.random_shape.empty() ? LoadModel(options.model_path)
+                                      : RandomModel(options.random_shape);
 }
-
-struct ValueText {
-  std::string operator()(int64_t value) const { return std::to_string(value); }
-  std::string operator()(uint64_t value) const { return std::to_string(value); }
-  std::string operator()(double value) const { return TextOf(value); }
-  std::string operator()(bool value) const { return value ? "true" : "false"; }
-  std::string operator()(std::string_view value) const { return std::string(value); }
-  std::string operator()(const GgufArray& array) const {
-    std::string text = "[";
-    const size_t shown = std::min(array.size(), kShownElements);
-    for (size_t i = 0; i < shown; ++i) {
-      if (i > 0) text += ", ";
-      if (!array.strings.empty()) text += std::string(array.strings[i]);
-      if (!array.integers.empty()) text += std::to_string(array.integers[i]);
-      if (!array.numbers.empty()) text += TextOf(array.numbers[i]);
-    }
-    if (array.size() > shown) text += ", ... " + std::to_string(array.size()) + " in all";
-    return text + "]";
-  }
-};
 
 }  // namespace
 
@@ -64,31 +47,6 @@ WeightOptions MakeWeightOptions(const EngineOptions& options, int layers) {
   return weights;
 }
 
-KvCacheSpec MakeCacheSpec(const ModelConfig& config, WeightMode weights,
-                          const SessionOptions& options, int context) {
-  if (options.draft_context < kDraftContextAuto) {
-    throw Error(ErrorKind::kUsage, "draft_context: found " + std::to_string(options.draft_context) +
-                                       ", expected -1 (automatic) or a number of tokens");
-  }
-  KvCacheSpec spec;
-  spec.kind = options.cache;
-  spec.draft_context = options.draft_context;
-  const bool is_reference = weights == WeightMode::kFloat && spec.kind == CacheKind::kFull;
-  spec.dense_type = is_reference ? KvType::kF32 : KvType::kF16;
-  spec.geometry = {config.info.kv_heads, config.info.head_dim};
-  spec.layers = config.info.layers;
-  spec.context = context;
-  return spec;
-}
-
-TransformerLimits MakeLimits(int context) {
-  TransformerLimits limits;
-  limits.context = context;
-  limits.step_rows = kMaxGamma + 1;
-  static_assert(kMaxGamma + 1 <= kStepTokens, "a verify step tells what groups weigh");
-  return limits;
-}
-
 int ThreadsOf(const EngineOptions& options) {
   if (options.threads < 0 || options.threads > kMaxThreads) {
     throw Error(ErrorKind::kUsage, "threads: found " + std::to_string(options.threads) +
@@ -99,107 +57,109 @@ int ThreadsOf(const EngineOptions& options) {
 }
 
 ModelFileImpl::ModelFileImpl(const EngineOptions& options)
-    : options_(options), sizing_pool_(ThreadsOf(options)) {
-  if (options.random_shape.empty()) {
-    mapped_ = MappedFile(options.model_path);
-    gguf_ = Gguf::Parse(mapped_.bytes(), mapped_.path(), GgmlTypeSize);
-    config_ = ReadModelConfig(*gguf_);
-    source_ = std::make_unique<TensorSource>(*gguf_);
-    ReadRopeDivisors(*source_, config_);
-  } else {
-    config_ = KnownShape(options.random_shape);
-    source_ = std::make_unique<TensorSource>(config_);
-  }
+    : options_(options), source_(LoadSource(options)), sizing_pool_(ThreadsOf(options)) {
   sizing_ = MakeBackend(options.backend, sizing_pool_);
-  plan_ = std::make_unique<WeightPlan>(*source_, config_,
-                                       MakeWeightOptions(options, config_.info.layers), *sizing_);
+  plan_ =
+      std::make_unique<WeightPlan>(source_, MakeWeightOptions(options, info().layers), *sizing_);
 }
 
 std::vector<TensorInfo> ModelFileImpl::Tensors() const {
   std::vector<TensorInfo> tensors;
-  for (const SourceTensor& source : source_->tensors()) {
-    TensorInfo info;
-    info.name = source.name;
-    info.source_type = FindGgmlType(static_cast<uint32_t>(source.type))->name;
-    info.shape = source.shape;
-    info.source_bytes = source.row_bytes * static_cast<uint64_t>(source.rows());
-    if (const TensorPlan* plan = plan_->Find(source.name)) {
-      info.stored_type = plan->StoredType();
-      info.stored_bytes = plan->bytes;
-    } else {
-      info.stored_type = "file";
+  for (const SourceTensor& source : source_.tensors) {
+    TensorInfo tensor;
+    tensor.name = source.source_name;
+    tensor.source_type = source.stored_as;
+    tensor.shape = source.shape;
+    tensor.source_bytes = source.bytes;
+    tensor.stored_type = "file";
+    if (const TensorPlan* plan = source.name.empty() ? nullptr : plan_->Find(source.name)) {
+      tensor.stored_type = plan->StoredType();
+      tensor.stored_bytes = plan->bytes;
     }
-    tensors.push_back(std::move(info));
+    tensors.push_back(std::move(tensor));
   }
+  std::sort(tensors.begin(), tensors.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
   return tensors;
 }
 
-std::vector<std::pair<std::string, std::string>> ModelFileImpl::Metadata() const {
-  std::vector<std::pair<std::string, std::string>> metadata;
-  if (!gguf_) return metadata;
-  for (const Gguf::Entry& entry : gguf_->entries()) {
-    metadata.emplace_back(entry.key, std::visit(ValueText{}, entry.value));
-  }
-  return metadata;
-}
-
 MemoryBytes ModelFileImpl::BytesFor(int context, const SessionOptions& options,
-                                    const Backend& backend) const {
+                                    const EngineCapacity& capacity) const {
+  const SequenceSpec sequence = MakeSequenceSpec(config(), options_.weights, options, context);
+  const CoreLimits limits = LimitsOf(capacity, context);
+  const CoreBytes core = BytesOfCore(config(), limits, options.cache, *sizing_);
   MemoryBytes bytes;
   bytes.weights = plan_->bytes();
-  bytes.cache = KvCacheBytes(MakeCacheSpec(config_, options_.weights, options, context), backend);
-  bytes.scratch = Transformer::ScratchBytes(config_, backend, MakeLimits(context)) +
-                  Decoder::Bytes(config_.info.vocab, context);
+  bytes.pool = core.pool;
+  bytes.scratch = core.scratch;
+  bytes.tail =
+      static_cast<uint64_t>(limits.sequences) * BytesOfSequence(config(), sequence, *sizing_);
   return bytes;
 }
 
 int ModelFileImpl::ContextOf(const SessionOptions& options) const {
-  const int context = options.context == 0 ? config_.info.context : options.context;
-  if (context < 1 || context > config_.info.context) {
+  const int context = options.context == 0 ? config().info.context : options.context;
+  if (context < 1 || context > config().info.context) {
     throw Error(ErrorKind::kUsage, "context: found " + std::to_string(context) +
-                                       ", expected 1 to " + std::to_string(config_.info.context) +
+                                       ", expected 1 to " + std::to_string(config().info.context) +
                                        ", what the model was made for");
   }
   return context;
 }
 
-MemoryPlan ModelFileImpl::Plan(const SessionOptions& options) const {
-  MemoryPlan plan;
-  plan.context = ContextOf(options);
-  plan.bytes = BytesFor(plan.context, options, *sizing_);
-  plan.available_bytes = AvailableMemoryBytes();
+int ModelFileImpl::LargestContext(const SessionOptions& options, const EngineCapacity& capacity,
+                                  uint64_t bytes) const {
   int fits = 0;
-  for (int low = 1, high = config_.info.context; low <= high;) {
+  const int most =
+      capacity.cache_tokens > 0 ? std::min(capacity.cache_tokens, info().context) : info().context;
+  for (int low = 1, high = most; low <= high;) {
     const int middle = low + (high - low) / 2;
-    if (BytesFor(middle, options, *sizing_).total() <= plan.available_bytes) {
+    const MemoryBytes needed = BytesFor(middle, options, capacity);
+    if (needed.total() - needed.weights + kSpareBytes <= bytes) {
       fits = middle;
       low = middle + 1;
     } else {
       high = middle - 1;
     }
   }
-  plan.largest_context = fits;
+  return fits;
+}
+
+MemoryPlan ModelFileImpl::Plan(const SessionOptions& options,
+                               const EngineCapacity& capacity) const {
+  MemoryPlan plan;
+  plan.context = ContextOf(options);
+  plan.bytes = BytesFor(plan.context, options, capacity);
+  plan.available_bytes = AvailableMemoryBytes();
+  const uint64_t beside = plan.available_bytes - std::min(plan.available_bytes, plan.bytes.weights);
+  plan.largest_context = LargestContext(options, capacity, beside);
   return plan;
 }
 
 const Tokenizer& ModelFileImpl::tokenizer() const {
-  std::call_once(tokenizer_once_, [&] {
-    if (!gguf_) {
-      throw Error(ErrorKind::kUnsupported, "random weights have no tokenizer; use a model file");
-    }
-    tokenizer_ = MakeTokenizer(*gguf_);
-  });
+  if (!source_.tokenizer) throw Error(*source_.no_tokenizer);
+  std::call_once(tokenizer_once_, [&] { tokenizer_ = MakeTokenizer(*source_.tokenizer); });
   return *tokenizer_;
 }
 
 const ChatFormat* ModelFileImpl::chat() const {
   const Tokenizer& of_model = tokenizer();
-  std::call_once(chat_once_, [&] { chat_ = MakeChatFormat(*gguf_, of_model); });
+  if (!source_.chat_template) return nullptr;
+  std::call_once(chat_once_, [&] {
+    chat_ = MakeChatFormat(*source_.chat_template, *source_.tokenizer, of_model);
+  });
   return chat_.get();
 }
 
 std::unique_ptr<ModelFile> ModelFile::Open(const EngineOptions& options) {
-  return std::make_unique<ModelFileImpl>(options);
+  return OrOutOfMemory([&] { return std::make_unique<ModelFileImpl>(options); },
+                       [&] {
+                         return options.model_path +
+                                ": there is not enough memory to read this file: " +
+                                std::to_string(AvailableMemoryBytes()) +
+                                " bytes are available; free some or raise the limits of this "
+                                "process, or use fewer threads";
+                       });
 }
 
 }  // namespace quantspec

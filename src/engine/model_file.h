@@ -1,14 +1,12 @@
-// ModelFile over a mapped GGUF file or a known shape with random weights.
+// ModelFile over any source of a model.
 #pragma once
 
 #include <memory>
 #include <mutex>
-#include <optional>
 
-#include "base/mapped_file.h"
 #include "base/thread_pool.h"
+#include "formats/loaded_model.h"
 #include "kernels/backend.h"
-#include "model/transformer.h"
 #include "model/weights.h"
 #include "quantspec/engine.h"
 
@@ -28,31 +26,35 @@ class ModelFileImpl : public ModelFile {
  public:
   explicit ModelFileImpl(const EngineOptions& options);
 
-  const ModelInfo& info() const override { return config_.info; }
+  const ModelInfo& info() const override { return config().info; }
   std::vector<TensorInfo> Tensors() const override;
-  std::vector<std::pair<std::string, std::string>> Metadata() const override;
-  int draft_exact_layers() const override {
-    return MakeWeightOptions(options_, config_.info.layers).draft_exact_layers;
+  std::vector<std::pair<std::string, std::string>> Metadata() const override {
+    return source_.metadata;
   }
-  MemoryPlan Plan(const SessionOptions& options) const override;
+  const std::vector<std::string>& warnings() const override { return source_.warnings; }
+  int draft_exact_layers() const override {
+    return MakeWeightOptions(options_, info().layers).draft_exact_layers;
+  }
+  MemoryPlan Plan(const SessionOptions& options, const EngineCapacity& capacity) const override;
   const Tokenizer& tokenizer() const override;
   const ChatFormat* chat() const override;
 
-  const TensorSource& source() const { return *source_; }
-  const ModelConfig& config() const { return config_; }
   const EngineOptions& options() const { return options_; }
-  // What Load and Open take for a context. `backend` gives the sizes.
-  MemoryBytes BytesFor(int context, const SessionOptions& options, const Backend& backend) const;
+  const LoadedModel& source() const { return source_; }
+  const ModelConfig& config() const { return source_.config; }
+  // What Load takes for this capacity and Open for each of its sequences, of `context` tokens.
+  MemoryBytes BytesFor(int context, const SessionOptions& options,
+                       const EngineCapacity& capacity) const;
+  // The largest context for which everything but the weights takes `bytes` at most; 0: none.
+  int LargestContext(const SessionOptions& options, const EngineCapacity& capacity,
+                     uint64_t bytes) const;
   uint64_t BytesForWeights() const { return plan_->bytes(); }
   // The context asked for, checked against the model's. Throws Error{kUsage}.
   int ContextOf(const SessionOptions& options) const;
 
  private:
   EngineOptions options_;
-  MappedFile mapped_;
-  std::optional<Gguf> gguf_;  // absent for random weights
-  std::unique_ptr<TensorSource> source_;
-  ModelConfig config_;
+  LoadedModel source_;
   std::unique_ptr<WeightPlan> plan_;
   ThreadPool sizing_pool_;  // as many threads as the engine will have: scratch memory depends on it
   std::unique_ptr<Backend> sizing_;  // answers questions about sizes, computes nothing
@@ -60,10 +62,5 @@ class ModelFileImpl : public ModelFile {
   mutable std::unique_ptr<Tokenizer> tokenizer_;
   mutable std::unique_ptr<ChatFormat> chat_;
 };
-
-// Throws Error{kUsage} for a draft_context out of range.
-KvCacheSpec MakeCacheSpec(const ModelConfig& config, WeightMode weights,
-                          const SessionOptions& options, int context);
-TransformerLimits MakeLimits(int context);
 
 }  // namespace quantspec

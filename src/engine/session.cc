@@ -1,95 +1,36 @@
 #include "engine/session.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <limits>
+#include <utility>
 
-#include "decode/speculative.h"
-#include "engine/model_file.h"
+#include "decode/generate.h"
 #include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
 
-// One cache under a transformer, as the speculative loop sees it.
-class CachedSequence : public SequenceModel {
- public:
-  CachedSequence(Transformer& transformer, KvCache& cache)
-      : transformer_(transformer), cache_(cache) {}
-
-  int vocab() const override { return transformer_.model().config().info.vocab; }
-  int Length() const override { return cache_.Length(); }
-  int Room() const override { return cache_.Room(); }
-
-  ConstRows Prefill(std::span<const Token> prompt, const OnPrefill& on_prefill) override {
-    const int total = static_cast<int>(prompt.size());
-    const auto report = [&](double done) {
-      return !on_prefill || on_prefill(static_cast<int>(done * total), total);
-    };
-    return cache_.Length() == 0 ? transformer_.Prefill(cache_, prompt, report)
-                                : Continue(prompt, report);
-  }
-  LogitRows Step(Reader reader, std::span<const Token> tokens) override {
-    const StepRows rows{&cache_, tokens};
-    return transformer_.Step(reader, {&rows, 1});
-  }
-  void Drop(int length) override { cache_.Truncate(length); }
-  void Rewind(int length) override {
-    cache_.Truncate(length);
-    cache_.Commit(transformer_.backend());
-  }
-
- private:
-  // A prompt after other tokens runs through the decoding path, in steps up to the seal boundary.
-  template <typename Report>
-  ConstRows Continue(std::span<const Token> prompt, const Report& report) {
-    ConstRows logits;
-    for (size_t done = 0; done < prompt.size();) {
-      const size_t count = std::min({prompt.size() - done, static_cast<size_t>(cache_.Room()),
-                                     static_cast<size_t>(kMaxGamma + 1)});
-      logits = Step(Reader::kTarget, prompt.subspan(done, count));
-      Rewind(cache_.Length());
-      done += count;
-      if (!report(static_cast<double>(done) / static_cast<double>(prompt.size()))) return {};
-    }
-    return logits.Rows(logits.rows - 1, 1);
-  }
-
-  Transformer& transformer_;
-  KvCache& cache_;
-};
+constexpr int kNone = std::numeric_limits<int>::max();
 
 class SessionImpl : public Session {
  public:
-  explicit SessionImpl(SessionParts parts)
-      : engine_(std::move(parts.engine)),
-        tokenizer_(parts.tokenizer),
-        bytes_(parts.bytes),
-        context_(parts.cache.context),
-        cache_(MakeKvCache(parts.cache, *parts.backend)),
-        transformer_(*parts.model, std::move(parts.backend), MakeLimits(context_)),
-        sequence_(transformer_, *cache_),
-        decoder_(transformer_.model().config().info.vocab, context_) {
-    history_.reserve(static_cast<size_t>(context_) + 1);
+  explicit SessionImpl(const SessionParts& parts)
+      : SessionImpl(parts, std::make_unique<Sequence>(*parts.core, parts.sequence)) {}
+
+  int context() const override { return sequence_->context(); }
+  int length() const override { return sequence_->Length(); }
+  MemoryBytes memory() const override { return parts_.bytes; }
+  int step_room() const override {
+    return std::min(sequence_->Room(), static_cast<int>(kStepRows));
   }
 
-  int context() const override { return context_; }
-  int length() const override { return cache_->Length(); }
-  MemoryBytes memory() const override { return bytes_; }
-  int step_room() const override { return std::min(cache_->Room(), kMaxGamma + 1); }
-
   bool Prefill(std::span<const Token> prompt, const OnPrefill& on_prefill) override {
-    const size_t behind = Behind();
-    CheckPrompt(prompt, behind);
+    CheckTokens(prompt, parts_.tokens);
+    CheckPrompt(prompt.size(), LengthAfterStep(), PendingAfterStep(), context());
+    EndStep();
     const double start = SteadySeconds();
-    // The last generated token is not in the cache yet; it goes in front.
-    history_.insert(history_.end(), prompt.begin(), prompt.end());
-    const std::span<const Token> fed{history_.data() + history_.size() - prompt.size() - behind,
-                                     prompt.size() + behind};
-    logits_ = sequence_.Prefill(fed, on_prefill);
-    if (logits_.rows == 0) {
-      Clear();
-      return false;
-    }
+    sequence_->StartPrompt(prompt);
+    if (!Read(on_prefill, static_cast<int>(prompt.size()))) return false;
     prompt_tokens_ = static_cast<int>(prompt.size());
     prefill_s_ = SteadySeconds() - start;
     return true;
@@ -97,30 +38,19 @@ class SessionImpl : public Session {
 
   GenerateResult Generate(const GenerateOptions& options, const OnToken& on_token) override {
     CheckGenerate(options);
-    if (history_.empty()) {
+    if (sequence_->tokens().empty()) {
       throw Error(ErrorKind::kUsage, "nothing to generate from: prefill a prompt first");
     }
-    if (Behind() > 0 && cache_->Room() > 0) {
-      logits_ = sequence_.Step(Reader::kTarget, {&history_.back(), 1});
-      sequence_.Rewind(cache_->Length());
-    }
+    EndStep();
     GenerateResult result;
-    if (Behind() > 0) {  // not even the last token has room
+    if (StepPending()) {
+      result = Decode(options, on_token);
+    } else {
       result.finish = FinishReason::kLength;
       result.context_full = true;
-    } else {
-      if (logits_.rows == 0) {
-        throw Error(
-            ErrorKind::kUsage,
-            "the last step was drafted or rewound: step the last token as the target first");
-      }
-      const auto is_end = [&](Token token) { return tokenizer_ && tokenizer_->IsEnd(token); };
-      const std::span<const float> logits{logits_.data, static_cast<size_t>(logits_.columns)};
-      result = decoder_.Run(sequence_, logits, history_, options, is_end, on_token, DraftCost());
     }
-    history_.insert(history_.end(), result.tokens.begin(), result.tokens.end());
-    logits_ = {};
     result.stats.prompt_tokens = prompt_tokens_;
+    result.stats.cached_tokens = sequence_->cached_tokens();
     result.stats.prefill_s = prefill_s_;
     return result;
   }
@@ -130,94 +60,188 @@ class SessionImpl : public Session {
       throw Error(ErrorKind::kUsage, "a step takes 1 to " + std::to_string(step_room()) +
                                          " tokens here, found " + std::to_string(tokens.size()));
     }
-    CheckTokens(tokens);
-    const ConstRows logits = sequence_.Step(reader, tokens);
-    history_.resize(static_cast<size_t>(cache_->Length()) - tokens.size());
-    history_.insert(history_.end(), tokens.begin(), tokens.end());
-    logits_ = {};
-    if (reader == Reader::kTarget) logits_ = logits.Rows(logits.rows - 1, 1);
-    return {logits.data, static_cast<size_t>(logits.rows * logits.columns)};
+    CheckTokens(tokens, parts_.tokens);
+    if (reader == Reader::kTarget && draft_from_ != kNone) {
+      throw Error(ErrorKind::kUsage, "the tokens from " + std::to_string(draft_from_) +
+                                         " on were drafted: rewind before the target's step");
+    }
+    const int start = sequence_->Length();
+    sequence_->Step(reader, tokens, [&](const LogitRows& logits) {
+      step_logits_.assign(logits.data, logits.data + logits.rows * logits.columns);
+    });
+    std::vector<Token>& all = sequence_->tokens();
+    if (start == sequence_->cache().Committed()) {
+      pending_.assign(all.begin() + start, all.end());
+    }
+    all.resize(static_cast<size_t>(start));
+    all.insert(all.end(), tokens.begin(), tokens.end());
+    if (reader == Reader::kDraft) {
+      draft_from_ = std::min(draft_from_, start);
+    } else {
+      sequence_->KeepLogits(
+          std::span<const float>(step_logits_).last(step_logits_.size() / tokens.size()));
+    }
+    return step_logits_;
   }
 
   void Rewind(int length) override {
-    if (length < 0 || length > cache_->Length()) {
-      throw Error(ErrorKind::kUsage, "rewind: found " + std::to_string(length) +
-                                         ", expected 0 to " + std::to_string(cache_->Length()));
+    const bool is_open = sequence_->Length() > sequence_->cache().Committed();
+    if (is_open && length >= sequence_->cache().Committed() && length <= sequence_->Length()) {
+      if (length > draft_from_) {
+        throw Error(ErrorKind::kUsage, "rewind: found " + std::to_string(length) +
+                                           ", but the tokens from " + std::to_string(draft_from_) +
+                                           " on were drafted and cannot be kept");
+      }
+      KeepOfStep(length);
+      return;
     }
-    if (length < cache_->Length()) logits_ = {};
-    sequence_.Rewind(length);
-    history_.resize(static_cast<size_t>(length));
+    if (!sequence_->CanRewind(length)) throw RewindError(length);
+    EndStep();
+    sequence_->Rewind(length);
   }
 
   void Clear() override {
-    cache_->Clear();
-    history_.clear();
-    logits_ = {};
+    EndStep();
+    sequence_->Rewind(0);
   }
 
-  std::string CacheDigest() const override {
-    Digest digest;
-    cache_->AddTo(digest, transformer_.backend());
-    char text[17];
-    std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(digest.value()));
-    return text;
+  std::unique_ptr<Session> Fork() override {
+    EndStep();
+    auto copy = std::unique_ptr<SessionImpl>(new SessionImpl(parts_, sequence_->Fork()));
+    copy->prompt_tokens_ = prompt_tokens_;
+    copy->prefill_s_ = prefill_s_;
+    return copy;
   }
 
-  uint64_t BytesPerToken(Reader reader) const override {
-    return transformer_.model().ReadBytes(transformer_.backend(), reader) +
-           cache_->ReadBytes(transformer_.backend(), reader);
-  }
+  std::string CacheDigest() const override { return sequence_->Digest(); }
+  uint64_t BytesPerToken(Reader reader) const override { return sequence_->BytesPerToken(reader); }
 
  private:
-  // Tokens of the sequence that the cache does not hold yet: the last generated one, or none.
-  size_t Behind() const { return history_.size() - static_cast<size_t>(cache_->Length()); }
+  SessionImpl(const SessionParts& parts, std::unique_ptr<Sequence> sequence)
+      : parts_(parts),
+        sequence_(std::move(sequence)),
+        decoding_(parts.core->model().config().info.vocab, parts.tokens) {}
 
-  CostPrior DraftCost() const {
-    return {static_cast<double>(BytesPerToken(Reader::kDraft)) /
-            static_cast<double>(BytesPerToken(Reader::kTarget))};
+  // Keeps what the target stepped over and drops what was drafted.
+  void EndStep() {
+    const KvCache& cache = sequence_->cache();
+    if (cache.Length() > cache.Committed()) KeepOfStep(LengthAfterStep());
   }
 
-  void CheckTokens(std::span<const Token> tokens) const {
-    for (const Token token : tokens) {
-      if (token >= 0 && token < sequence_.vocab()) continue;
-      throw Error(ErrorKind::kUsage, "token " + std::to_string(token) +
-                                         " is outside the vocabulary"
-                                         " of " +
-                                         std::to_string(sequence_.vocab()));
+  // Ends the open step: the first `length` tokens stay. If none of the step's do, the generated
+  // token that was pending before it is pending again.
+  void KeepOfStep(int length) {
+    const int start = sequence_->cache().Committed();
+    sequence_->Commit(length);
+    std::vector<Token>& all = sequence_->tokens();
+    all.resize(static_cast<size_t>(length));
+    if (length == start) all.insert(all.end(), pending_.begin(), pending_.end());
+    draft_from_ = kNone;
+  }
+
+  // The tokens in the cache, and those pending, once EndStep was called.
+  int LengthAfterStep() const { return std::min(draft_from_, sequence_->Length()); }
+  size_t PendingAfterStep() const {
+    const KvCache& cache = sequence_->cache();
+    if (cache.Length() == cache.Committed()) return sequence_->Pending();
+    return LengthAfterStep() == cache.Committed() ? pending_.size() : 0;
+  }
+
+  // Reads the prompt that was started; false if `on_prefill` stopped it.
+  bool Read(const OnPrefill& on_prefill, int total) {
+    try {
+      for (bool is_done = false; !is_done;) {
+        {
+          const Turn turn(parts_.core->turns());
+          is_done = sequence_->AdvancePrompt(kChunkTokens);
+        }
+        const int done = is_done ? total : std::min(sequence_->PromptDone(), total);
+        if (!on_prefill || on_prefill(done, total) || is_done) continue;
+        sequence_->CancelPrompt();
+        return false;
+      }
+    } catch (...) {
+      sequence_->CancelPrompt();
+      throw;
     }
+    return true;
   }
 
-  void CheckPrompt(std::span<const Token> prompt, size_t behind) const {
-    if (prompt.empty()) throw Error(ErrorKind::kUsage, "the prompt is empty");
-    const size_t room = static_cast<size_t>(context_ - cache_->Length());
-    if (prompt.size() + behind > room) {
-      throw Error(ErrorKind::kUsage, "the prompt has " + std::to_string(prompt.size()) +
-                                         " tokens, but the context has room for " +
-                                         std::to_string(room - std::min(behind, room)) + " of " +
-                                         std::to_string(context_) +
-                                         "; shorten it or use a larger context");
+  // The last generated token is not in the cache yet: it gets its turn before others follow. False
+  // if not even that one has room.
+  bool StepPending() {
+    if (sequence_->Pending() == 0) return true;
+    if (sequence_->Room() == 0) return false;
+    const std::span<const Token> tokens = sequence_->tokens();
+    sequence_->Step(Reader::kTarget, tokens.last(1), [&](const LogitRows& logits) {
+      sequence_->KeepLogits({logits.Row(0), static_cast<size_t>(logits.columns)});
+    });
+    sequence_->Commit(sequence_->Length());
+    return true;
+  }
+
+  GenerateResult Decode(const GenerateOptions& options, const OnToken& on_token) {
+    GenerateCall call;
+    call.first_logits = sequence_->Logits();
+    if (call.first_logits.empty()) {
+      throw Error(ErrorKind::kUsage,
+                  "the logits of the last token are not at hand, as the sequence was rewound or a "
+                  "prompt was stopped: prefill or step at least one token first");
     }
-    CheckTokens(prompt);
+    call.tokens = &sequence_->tokens();
+    call.options = options;
+    call.is_end = parts_.is_end;
+    call.on_token = on_token;
+    call.prior = {static_cast<double>(BytesPerToken(Reader::kDraft)) /
+                  static_cast<double>(BytesPerToken(Reader::kTarget))};
+    return quantspec::Generate(decoding_, *sequence_, call);
   }
 
-  std::shared_ptr<const void> engine_;
-  const Tokenizer* tokenizer_;
-  MemoryBytes bytes_;
-  int context_;
-  std::unique_ptr<KvCache> cache_;
-  mutable Transformer transformer_;
-  CachedSequence sequence_;
-  Decoder decoder_;
-  std::vector<Token> history_;  // prompt and generated tokens; the cache holds all but the last
-  ConstRows logits_;            // of the last token in the cache; empty if not at hand
+  Error RewindError(int length) const {
+    const std::string length_text = std::to_string(sequence_->Length());
+    const std::string expected = sequence_->cache().spec().kind == CacheKind::kFull
+                                     ? "0 to " + length_text
+                                     : "a multiple of " + std::to_string(kChunkTokens) +
+                                           " up to the " +
+                                           std::to_string(sequence_->cache().Sealed()) +
+                                           " sealed tokens, or the end of the open step";
+    return Error(ErrorKind::kUsage, "rewind: found " + std::to_string(length) + " of " +
+                                        length_text + " tokens, expected " + expected);
+  }
+
+  SessionParts parts_;
+  std::unique_ptr<Sequence> sequence_;
+  Decoding decoding_;
+  std::vector<float> step_logits_;
+  std::vector<Token> pending_;  // before the open step: the last generated token, or none
+  int draft_from_ = kNone;      // the first row of the open step that the draft wrote
   int prompt_tokens_ = 0;
   double prefill_s_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Session> MakeSession(SessionParts parts) {
-  return std::make_unique<SessionImpl>(std::move(parts));
+void CheckTokens(std::span<const Token> tokens, int count) {
+  for (const Token token : tokens) {
+    if (token >= 0 && token < count) continue;
+    throw Error(ErrorKind::kUsage, "token " + std::to_string(token) +
+                                       " is outside the vocabulary of " + std::to_string(count));
+  }
+}
+
+void CheckPrompt(size_t prompt, int length, size_t pending, int context) {
+  if (prompt == 0) throw Error(ErrorKind::kUsage, "the prompt is empty");
+  const size_t room = static_cast<size_t>(context - length);
+  if (prompt + pending <= room) return;
+  throw Error(ErrorKind::kUsage, "the prompt has " + std::to_string(prompt) +
+                                     " tokens, but the context has room for " +
+                                     std::to_string(room - std::min(pending, room)) + " of " +
+                                     std::to_string(context) +
+                                     "; shorten it or use a larger context");
+}
+
+std::unique_ptr<Session> MakeSession(const SessionParts& parts) {
+  return std::make_unique<SessionImpl>(parts);
 }
 
 }  // namespace quantspec

@@ -1,24 +1,28 @@
-// Session over a transformer, one cache and the decoding loop.
+// Session over a sequence of an engine and the decoding loop.
 #pragma once
 
 #include <memory>
 
-#include "cache/kv_cache.h"
-#include "model/transformer.h"
+#include "decode/decoding.h"
+#include "engine/sequence.h"
 #include "quantspec/session.h"
-#include "quantspec/text.h"
 
 namespace quantspec {
 
 struct SessionParts {
   std::shared_ptr<const void> engine;  // kept alive
-  const Model* model = nullptr;
-  const Tokenizer* tokenizer = nullptr;  // null with random weights: nothing ends a text
-  std::unique_ptr<Backend> backend;
-  KvCacheSpec cache;
+  EngineCore* core = nullptr;
+  int tokens = 0;  // ids below it are tokens
+  IsEnd is_end;
+  SequenceSpec sequence;
   MemoryBytes bytes;
 };
 
-std::unique_ptr<Session> MakeSession(SessionParts parts);
+// Throws Error{kUsage} naming the first token that is none of `tokens`.
+void CheckTokens(std::span<const Token> tokens, int count);
+// Throws Error{kUsage} unless a prompt fits behind `length` tokens and `pending` ones.
+void CheckPrompt(size_t prompt, int length, size_t pending, int context);
+
+std::unique_ptr<Session> MakeSession(const SessionParts& parts);
 
 }  // namespace quantspec

@@ -1,0 +1,89 @@
+// Many requests on one engine: a thread that decodes all sequences together and reads prompts in
+// between. An answer never depends on who else is there.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "quantspec/engine.h"
+#include "quantspec/types.h"
+
+namespace quantspec {
+
+struct SchedulerOptions {
+  // Of every request. context: the most tokens of prompt and answer together; 0 = what the request
+  // needs, at most the model's context.
+  SessionOptions session;
+  int max_queue = 64;  // requests that wait for a place
+  // Tokens that a stream holds for its reader; a full one pauses its sequence. At least
+  // kMaxGamma + 2.
+  int stream_tokens = 256;
+};
+
+struct Request {
+  std::vector<Token> prompt;
+  GenerateOptions generate;
+  bool wants_digest = false;  // of the cache, at the end
+};
+
+struct StreamEvent {
+  enum class Kind {
+    kToken,      // `token` is final
+    kDone,       // the last event: `result`
+    kCancelled,  // the last event: `result` is what there was
+    kError,      // the last event: `error`, with its kind; other requests go on
+  };
+  Kind kind = Kind::kToken;
+  Token token = 0;
+  GenerateResult result;
+  std::string digest;
+  ErrorKind error_kind = ErrorKind::kUsage;
+  std::string error;
+};
+
+// The answer to one request. Any thread may call it; giving it up cancels the request.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  // The next event, waited for at most `timeout_s`; none if it did not come or the last one was
+  // taken.
+  virtual std::optional<StreamEvent> Next(double timeout_s) = 0;
+  // Ends the request at the next round or prompt slice.
+  virtual void Cancel() = 0;
+  // Tokens of the prompt that are read.
+  virtual int prompt_done() const = 0;
+};
+
+struct SchedulerCounters {
+  int queued = 0;
+  int reading = 0;   // prompts
+  int decoding = 0;  // paused ones included
+  int64_t submitted = 0;
+  int64_t finished = 0;
+  int64_t cancelled = 0;
+  int64_t failed = 0;
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;  // of them, from the prompt store
+  int64_t generated_tokens = 0;
+  int64_t passes = 0;          // steps over any number of sequences
+  int64_t pass_sequences = 0;  // the sequences of all of them
+};
+
+class Scheduler {
+ public:
+  // As many sequences at a time as `engine` was loaded for (EngineCapacity::sequences). Takes what
+  // all sequences share, if no session has. Throws Error: kUsage for options out of range, kMemory.
+  static std::unique_ptr<Scheduler> Start(std::shared_ptr<const Engine> engine,
+                                          const SchedulerOptions& options);
+  // Cancels all requests and waits for the thread.
+  virtual ~Scheduler() = default;
+
+  // Throws Error: kUsage for a request that is out of range or does not fit into the context,
+  // kMemory for one that is larger than the engine's whole cache, kBusy if the queue is full.
+  virtual std::shared_ptr<Stream> Submit(Request request) = 0;
+  virtual SchedulerCounters counters() const = 0;
+};
+
+}  // namespace quantspec

@@ -1,0 +1,47 @@
+#include "engine/engine_core.h"
+
+#include <algorithm>
+
+namespace quantspec {
+namespace {
+
+// Rows that all sequences of a step have together, at most: beyond it arithmetic, not memory, is
+// what a step waits for.
+constexpr int kMostStepRows = 64;
+
+}  // namespace
+
+GroupPoolSpec CoreLimits::Pool(const ModelConfig& config) const {
+  GroupPoolSpec spec;
+  spec.geometry = {config.info.kv_heads, config.info.head_dim};
+  spec.layers = config.info.layers;
+  spec.slots = tokens / kKvGroup;
+  return spec;
+}
+
+TransformerLimits CoreLimits::Steps(const ModelConfig& config) const {
+  TransformerLimits steps;
+  steps.context = std::min(tokens, config.info.context);
+  // Contexts are rounded down to whole groups when slots are reserved, so that together they may
+  // exceed `tokens`.
+  steps.positions = tokens + sequences * kKvGroup;
+  steps.sequences = sequences;
+  const int rows = static_cast<int>(kStepRows);
+  steps.step_rows = std::max(rows, std::min(rows * sequences, kMostStepRows));
+  return steps;
+}
+
+EngineCore::EngineCore(const Model& model, std::unique_ptr<Backend> backend,
+                       const CoreLimits& limits)
+    : limits_(limits), transformer_(model, std::move(backend), limits.Steps(model.config())) {}
+
+PoolAccess EngineCore::Pool() {
+  if (pool_ == nullptr) {
+    pool_ = std::make_unique<GroupPool>(limits_.Pool(model().config()), backend());
+    store_.emplace(*pool_);
+  }
+  const auto make_free = [](void* store) { return static_cast<PromptStore*>(store)->EvictOne(); };
+  return {pool_.get(), make_free, &*store_};
+}
+
+}  // namespace quantspec

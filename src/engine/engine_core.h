@@ -1,0 +1,50 @@
+// What all sequences of an engine share: the forward pass with its scratch memory, the group pool
+// and the prompt store, and the lock under which they are used.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "cache/group_pool.h"
+#include "cache/kv_cache.h"
+#include "engine/prompt_store.h"
+#include "engine/turn_lock.h"
+#include "model/transformer.h"
+
+namespace quantspec {
+
+// The sizes that an engine is made for.
+struct CoreLimits {
+  int tokens = 0;     // that the caches of all sequences hold together
+  int sequences = 1;  // the most in one forward pass
+
+  GroupPoolSpec Pool(const ModelConfig& config) const;
+  TransformerLimits Steps(const ModelConfig& config) const;
+};
+
+// Members other than `turns` are used under a Turn.
+class EngineCore {
+ public:
+  // Throws Error{kMemory}.
+  EngineCore(const Model& model, std::unique_ptr<Backend> backend, const CoreLimits& limits);
+
+  TurnLock& turns() { return turns_; }
+  const CoreLimits& limits() const { return limits_; }
+  Transformer& transformer() { return transformer_; }
+  Backend& backend() { return transformer_.backend(); }
+  const Model& model() const { return transformer_.model(); }
+  // The pool, taken at the first call. Throws Error{kMemory}.
+  PoolAccess Pool();
+  bool has_pool() const { return pool_ != nullptr; }
+  // Null before the pool is taken.
+  PromptStore* store() { return store_ ? &*store_ : nullptr; }
+
+ private:
+  TurnLock turns_;
+  CoreLimits limits_;
+  Transformer transformer_;
+  std::unique_ptr<GroupPool> pool_;
+  std::optional<PromptStore> store_;  // destroyed before the pool
+};
+
+}  // namespace quantspec

@@ -1,0 +1,69 @@
+#include "engine/memory_plan.h"
+
+#include <algorithm>
+#include <string>
+
+#include "decode/decoding.h"
+#include "quantspec/error.h"
+
+namespace quantspec {
+namespace {
+
+constexpr int kMostSequences = 1024;
+constexpr int64_t kMostTokens = int64_t{1} << 30;
+
+}  // namespace
+
+SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
+                              const SessionOptions& options, int context) {
+  if (options.draft_context < kDraftContextAuto) {
+    throw Error(ErrorKind::kUsage, "draft_context: found " + std::to_string(options.draft_context) +
+                                       ", expected -1 (automatic) or a number of tokens");
+  }
+  SequenceSpec spec;
+  spec.draft_context = options.draft_context;
+  spec.reuse = options.reuse;
+  spec.cache.kind = options.cache;
+  const bool is_reference = weights == WeightMode::kFloat && options.cache == CacheKind::kFull;
+  spec.cache.dense_type = is_reference ? KvType::kF32 : KvType::kF16;
+  spec.cache.geometry = {config.info.kv_heads, config.info.head_dim};
+  spec.cache.layers = config.info.layers;
+  spec.cache.context = context;
+  return spec;
+}
+
+CoreBytes BytesOfCore(const ModelConfig& config, const CoreLimits& limits, CacheKind cache,
+                      const Backend& backend) {
+  CoreBytes bytes;
+  if (cache == CacheKind::kHierarchical) {
+    bytes.pool = GroupPool::Bytes(limits.Pool(config), backend);
+  }
+  bytes.scratch = Transformer::ScratchBytes(config, backend, limits.Steps(config));
+  return bytes;
+}
+
+uint64_t BytesOfSequence(const ModelConfig& config, const SequenceSpec& spec,
+                         const Backend& backend) {
+  return Sequence::Bytes(spec, config, backend) + Decoding::Bytes(config.tokens);
+}
+
+CoreLimits LimitsOf(const EngineCapacity& capacity, int context) {
+  if (capacity.cache_tokens < 0 || capacity.cache_tokens > kMostTokens) {
+    throw Error(ErrorKind::kUsage, "cache_tokens: found " + std::to_string(capacity.cache_tokens) +
+                                       ", expected 0 (automatic) to " +
+                                       std::to_string(kMostTokens));
+  }
+  if (capacity.sequences < 1 || capacity.sequences > kMostSequences) {
+    throw Error(ErrorKind::kUsage, "sequences: found " + std::to_string(capacity.sequences) +
+                                       ", expected 1 to " + std::to_string(kMostSequences));
+  }
+  CoreLimits limits;
+  limits.sequences = capacity.sequences;
+  const int64_t tokens = int64_t{context} * capacity.sequences;
+  limits.tokens = capacity.cache_tokens > 0
+                      ? capacity.cache_tokens
+                      : static_cast<int>(std::min<int64_t>(tokens, kMostTokens));
+  return limits;
+}
+
+}  // namespace quantspec

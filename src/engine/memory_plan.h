@@ -1,0 +1,31 @@
+// What an engine and its sequences take, before anything is taken.
+#pragma once
+
+#include "engine/engine_core.h"
+#include "engine/sequence.h"
+#include "formats/model_config.h"
+#include "quantspec/engine.h"
+
+namespace quantspec {
+
+// A sequence of `context` tokens of a model with these weights. Throws Error{kUsage} for a
+// draft_context out of range.
+SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
+                              const SessionOptions& options, int context);
+
+// The engine's part, without weights. `pool` is taken by hierarchical caches alone.
+struct CoreBytes {
+  uint64_t pool = 0;
+  uint64_t scratch = 0;
+};
+CoreBytes BytesOfCore(const ModelConfig& config, const CoreLimits& limits, CacheKind cache,
+                      const Backend& backend);
+// One sequence's part, the decoding loop's buffers included.
+uint64_t BytesOfSequence(const ModelConfig& config, const SequenceSpec& spec,
+                         const Backend& backend);
+
+// `capacity` with its defaults filled in for a first session of `context` tokens of this kind.
+// Throws Error{kUsage} for values out of range.
+CoreLimits LimitsOf(const EngineCapacity& capacity, int context);
+
+}  // namespace quantspec

@@ -1,0 +1,93 @@
+#include "engine/prompt_store.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace quantspec {
+namespace {
+
+using Chunk = std::vector<Token>;
+
+Chunk ChunkOf(Token first) {
+  Chunk chunk(kChunkTokens);
+  std::iota(chunk.begin(), chunk.end(), first);
+  return chunk;
+}
+
+class PromptStoreTest : public testing::Test {
+ protected:
+  // A chunk's slots, which nobody but the caller holds.
+  std::array<int32_t, 2> TakeSlots() {
+    const int32_t first = pool_.Take(-1);
+    return {first, pool_.Take(first)};
+  }
+  void Release(const std::array<int32_t, 2>& slots) {
+    for (const int32_t slot : slots) pool_.Release(slot);
+  }
+  // Stores a chunk that nobody uses any more.
+  PromptStore::Node* Add(PromptStore::Node* parent, const Chunk& chunk) {
+    const auto slots = TakeSlots();
+    PromptStore::Node* node = store_.Add(parent, chunk, slots);
+    Release(slots);
+    return node;
+  }
+
+  std::unique_ptr<Backend> backend_ = MakeReferenceBackend();
+  GroupPool pool_{{{1, 16}, 1, 20}, *backend_};
+  PromptStore store_{pool_};
+};
+
+TEST_F(PromptStoreTest, FindsChunksByTheirTokensAndThoseBefore) {
+  PromptStore::Node* a = Add(nullptr, ChunkOf(0));
+  PromptStore::Node* b = Add(a, ChunkOf(7));
+  EXPECT_EQ(store_.Find(nullptr, ChunkOf(0)), a);
+  EXPECT_EQ(store_.Find(a, ChunkOf(7)), b);
+  EXPECT_EQ(store_.Find(nullptr, ChunkOf(7)), nullptr);
+  EXPECT_EQ(store_.Find(b, ChunkOf(7)), nullptr);
+  Chunk almost = ChunkOf(0);
+  ++almost.back();
+  EXPECT_EQ(store_.Find(nullptr, almost), nullptr);
+}
+
+TEST_F(PromptStoreTest, KeepsTheFirstOfTwoEqualChunks) {
+  PromptStore::Node* a = Add(nullptr, ChunkOf(0));
+  const int free = pool_.free_slots();
+  EXPECT_EQ(Add(nullptr, ChunkOf(0)), a);
+  EXPECT_EQ(pool_.free_slots(), free);
+  EXPECT_EQ(store_.chunks(), 1);
+}
+
+TEST_F(PromptStoreTest, EvictsTheLeastRecentlyUsedLeafThatNobodyUses) {
+  PromptStore::Node* a = Add(nullptr, ChunkOf(0));
+  PromptStore::Node* b = Add(a, ChunkOf(1));
+  PromptStore::Node* c = Add(nullptr, ChunkOf(2));
+  PromptStore::Node* d = Add(a, ChunkOf(3));
+  for (const int32_t slot : c->slots) pool_.Share(slot);  // a sequence's
+  store_.Find(a, ChunkOf(1));
+  EXPECT_TRUE(store_.EvictOne());
+  EXPECT_EQ(store_.Find(a, ChunkOf(3)), nullptr) << "the oldest leaf";
+  EXPECT_EQ(store_.Find(a, ChunkOf(1)), b);
+  EXPECT_TRUE(store_.EvictOne());
+  EXPECT_TRUE(store_.EvictOne());
+  EXPECT_EQ(store_.Find(nullptr, ChunkOf(0)), nullptr);
+  EXPECT_FALSE(store_.EvictOne()) << "the last one is in use";
+  EXPECT_EQ(pool_.free_slots(), 18);
+  (void)d;
+}
+
+TEST(PromptStore, GivesItsSlotsBackAtTheEnd) {
+  const auto backend = MakeReferenceBackend();
+  GroupPool pool({{1, 16}, 1, 4}, *backend);
+  {
+    PromptStore store(pool);
+    const std::array<int32_t, 2> slots = {pool.Take(-1), pool.Take(0)};
+    store.Add(store.Add(nullptr, ChunkOf(0), slots), ChunkOf(1), slots);
+    for (const int32_t slot : slots) pool.Release(slot);
+    EXPECT_EQ(pool.free_slots(), 2);
+  }
+  EXPECT_EQ(pool.free_slots(), 4);
+}
+
+}  // namespace
+}  // namespace quantspec

@@ -1,0 +1,229 @@
+#include "engine/sequence.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/check.h"
+
+namespace quantspec {
+namespace {
+
+std::unique_ptr<KvCache> MakeCacheOf(EngineCore& core, const SequenceSpec& spec) {
+  const PoolAccess access = spec.cache.kind == CacheKind::kFull ? PoolAccess{} : core.Pool();
+  return MakeKvCache(spec.cache, core.backend(), access);
+}
+
+// Decoding appends tokens, drafts included, without allocating.
+std::vector<Token> WithRoom(int context) {
+  std::vector<Token> tokens;
+  tokens.reserve(static_cast<size_t>(context) + kMaxGamma + 2);
+  return tokens;
+}
+
+}  // namespace
+
+DraftPolicySpec SequenceSpec::Policy() const {
+  return {cache.geometry, cache.layers, SlotsOf(cache), draft_context};
+}
+
+uint64_t Sequence::Bytes(const SequenceSpec& spec, const ModelConfig& config,
+                         const Backend& backend) {
+  return KvCacheBytes(spec.cache, backend) + DraftPolicyBytes(spec.Policy()) +
+         PromptRows::Bytes(config.info.hidden) +
+         static_cast<uint64_t>(config.info.vocab) * sizeof(float) +
+         (static_cast<uint64_t>(spec.cache.context) + kMaxGamma + 2) * sizeof(Token);
+}
+
+Sequence::Sequence(EngineCore& core, const SequenceSpec& spec)
+    : core_(core),
+      spec_(spec),
+      policy_(MakeDraftPolicy(spec.Policy(), core.backend())),
+      rows_(core.model().config().info.hidden, core.backend()),
+      tokens_(WithRoom(spec.cache.context)),
+      logits_(static_cast<size_t>(core.model().config().info.vocab)),
+      cache_((Turn(core.turns()), MakeCacheOf(core, spec))) {}
+
+Sequence::Sequence(Sequence& other, int)
+    : core_(other.core_),
+      spec_(other.spec_),
+      policy_(other.policy_->Fork(core_.backend())),
+      rows_(core_.model().config().info.hidden, core_.backend()),
+      tokens_(WithRoom(spec_.cache.context)),
+      logits_(other.logits_),
+      logits_length_(other.logits_length_),
+      path_(other.path_),
+      cache_((Turn(core_.turns()), other.cache_->Fork(core_.backend()))) {
+  tokens_.assign(other.tokens_.begin(), other.tokens_.end());
+  cached_tokens_ = other.cached_tokens_;
+}
+
+Sequence::~Sequence() {
+  const Turn turn(core_.turns());
+  cache_.reset();
+}
+
+std::unique_ptr<Sequence> Sequence::Fork() {
+  QS_CHECK(!is_reading() && cache_->Length() == cache_->Committed());
+  return std::unique_ptr<Sequence>(new Sequence(*this, 0));
+}
+
+std::span<const float> Sequence::Logits() const {
+  if (logits_length_ != Length() || Pending() != 0) return {};
+  return logits_;
+}
+
+std::string Sequence::Digest() {
+  const Turn turn(core_.turns());
+  quantspec::Digest digest;
+  cache_->AddTo(digest, core_.backend());
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(digest.value()));
+  return text;
+}
+
+uint64_t Sequence::BytesPerToken(Reader reader) {
+  const Turn turn(core_.turns());
+  KvView view = cache_->View(0);
+  if (reader == Reader::kDraft) view = policy_->View(0, view);
+  return core_.model().ReadBytes(core_.backend(), reader) +
+         static_cast<uint64_t>(spec_.cache.layers) *
+             ViewBytes(view, spec_.cache.geometry, core_.backend());
+}
+
+// ---------------------------------------------------------------------------------- prompts
+
+void Sequence::StartPrompt(std::span<const Token> prompt) {
+  QS_CHECK(!is_reading() && !prompt.empty() && cache_->Length() == cache_->Committed());
+  QS_CHECK(tokens_.size() + prompt.size() <= static_cast<size_t>(context()));
+  kept_tokens_ = tokens_.size();
+  prompt_begin_ = Length();
+  tokens_.insert(tokens_.end(), prompt.begin(), prompt.end());
+  prompt_end_ = static_cast<int>(tokens_.size());
+  is_started_ = false;
+  cached_tokens_ = 0;
+}
+
+bool Sequence::TakeStoredChunk() {
+  const int length = Length();
+  const bool can_share = CanShare() && length == cache_->Sealed() &&
+                         path_.size() * kChunkTokens == static_cast<size_t>(length);
+  // The last row is always computed, for its logits.
+  if (!can_share || length + kChunkTokens > prompt_end_ - 1) return false;
+  PromptStore& store = *core_.store();
+  PromptStore::Node* node = store.Find(
+      path_.empty() ? nullptr : path_.back(),
+      std::span<const Token>(tokens_).subspan(static_cast<size_t>(length), kChunkTokens));
+  if (node == nullptr) return false;
+  cache_->AttachChunk(node->slots);
+  path_.push_back(node);
+  cached_tokens_ += kChunkTokens;
+  return true;
+}
+
+// Offers the chunk that was just sealed to other sequences.
+void Sequence::StoreChunk() {
+  const size_t length = static_cast<size_t>(Length());
+  if (!CanShare() || length % kChunkTokens != 0 || (path_.size() + 1) * kChunkTokens != length) {
+    return;
+  }
+  PromptStore::Node* parent = path_.empty() ? nullptr : path_.back();
+  const auto slots = cache_->Slots().last(PromptStore::kChunkSlots);
+  PromptStore::Node* node = core_.store()->Add(
+      parent, std::span<const Token>(tokens_).subspan(length - kChunkTokens, kChunkTokens), slots);
+  // Somebody else computed the same meanwhile: one of the two copies is enough.
+  if (!std::ranges::equal(node->slots, slots)) cache_->ReplaceLastChunk(node->slots);
+  path_.push_back(node);
+}
+
+bool Sequence::AdvancePrompt(int most) {
+  QS_CHECK(is_reading());
+  Transformer& transformer = core_.transformer();
+  if (!rows_.active()) {
+    if (!is_started_) {
+      cache_->StartPrompt(core_.backend());
+      policy_->Forget();
+      is_started_ = true;
+    }
+    slice_rows_ = 0;
+    if (TakeStoredChunk()) return false;
+    const int left = prompt_end_ - Length();
+    const int count = std::min(left, cache_->PromptRoom());
+    transformer.StartPrompt(RowsOf(std::span<const Token>(tokens_).subspan(
+                                static_cast<size_t>(Length()), static_cast<size_t>(count))),
+                            /*is_last=*/count == left, rows_);
+  }
+  slice_rows_ = std::min(most, rows_.Left());
+  if (!transformer.AdvancePrompt(most, rows_)) return false;
+  FinishRows();
+  if (Length() < prompt_end_) return false;
+  prompt_end_ = 0;
+  return true;
+}
+
+void Sequence::FinishRows() {
+  Transformer& transformer = core_.transformer();
+  if (Length() == prompt_end_) {
+    const LogitRows logits = transformer.PromptLogits(rows_);
+    KeepLogits({logits.Row(0), static_cast<size_t>(logits.columns)});
+  }
+  cache_->Commit(core_.backend(), RowKind::kPrompt);
+  transformer.EndPrompt(rows_);
+  StoreChunk();
+}
+
+int Sequence::PromptDone() const {
+  const int committed = cache_->Committed() - prompt_begin_;
+  const int open = cache_->Length() - cache_->Committed();
+  return committed + static_cast<int>(rows_.Done(spec_.cache.layers) * open);
+}
+
+void Sequence::CancelPrompt() {
+  if (!is_reading()) return;
+  core_.transformer().EndPrompt(rows_);
+  // A pending token that no chunk took in stays pending.
+  tokens_.resize(std::max(kept_tokens_, static_cast<size_t>(Length())));
+  prompt_end_ = 0;
+}
+
+// ----------------------------------------------------------------------------------- rounds
+
+void Sequence::Step(Reader reader, std::span<const Token> tokens, TakeLogits take) {
+  const Turn turn(core_.turns());
+  const int start = Length();
+  const StepRows rows = RowsOf(tokens);
+  try {
+    take(core_.transformer().Step(reader, {&rows, 1}));
+  } catch (...) {
+    cache_->Truncate(start);
+    throw;
+  }
+}
+
+void Sequence::Commit(int length) {
+  const Turn turn(core_.turns());
+  CommitInTurn(length);
+}
+
+void Sequence::CommitInTurn(int length) {
+  if (length < logits_length_) logits_length_ = kNoLogits;
+  cache_->Truncate(length);
+  cache_->Commit(core_.backend(), RowKind::kDecode);
+}
+
+void Sequence::KeepLogits(std::span<const float> logits) {
+  QS_CHECK(logits.size() == logits_.size());
+  std::ranges::copy(logits, logits_.begin());
+  logits_length_ = Length();
+}
+
+void Sequence::Rewind(int length) {
+  const Turn turn(core_.turns());
+  tokens_.resize(static_cast<size_t>(length));
+  if (length == cache_->Committed()) return;
+  logits_length_ = kNoLogits;
+  cache_->Rewind(length);
+  policy_->Forget();
+  path_.resize(std::min(path_.size(), static_cast<size_t>(length / kChunkTokens)));
+}
+
+}  // namespace quantspec

@@ -1,0 +1,76 @@
+// The queue between the scheduler's thread and the reader of one answer.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "quantspec/scheduler.h"
+
+namespace quantspec {
+
+// Wakes the scheduler's thread. Shared, as streams may outlive the scheduler.
+class Bell {
+ public:
+  void Ring() {
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      has_rung_ = true;
+    }
+    changed_.notify_one();
+  }
+  // Returns once it has rung since the last Wait, or after a while if `most_s` is not 0.
+  void Wait(double most_s) {
+    std::unique_lock<std::mutex> guard(mutex_);
+    const auto has_rung = [&] { return has_rung_; };
+    if (most_s > 0) {
+      changed_.wait_for(guard, std::chrono::duration<double>(most_s), has_rung);
+    } else {
+      changed_.wait(guard, has_rung);
+    }
+    has_rung_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool has_rung_ = false;
+};
+
+class StreamQueue {
+ public:
+  StreamQueue(int capacity, std::shared_ptr<Bell> bell)
+      : capacity_(static_cast<size_t>(capacity)), bell_(std::move(bell)) {}
+
+  // ---- the scheduler's side
+  // True if `tokens` more tokens fit; the last event is always taken.
+  bool HasRoom(int tokens) const;
+  void Push(StreamEvent event);
+  bool is_cancelled() const { return is_cancelled_; }
+  void set_prompt_done(int tokens) { prompt_done_ = tokens; }
+
+  // ---- the reader's side
+  std::optional<StreamEvent> Next(double timeout_s);
+  void Cancel();
+  int prompt_done() const { return prompt_done_; }
+
+ private:
+  const size_t capacity_;
+  std::shared_ptr<Bell> bell_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<StreamEvent> events_;
+  bool is_complete_ = false;  // the last event was pushed
+  std::atomic<bool> is_cancelled_{false};
+  std::atomic<int> prompt_done_{0};
+};
+
+// A reader's hold on a queue.
+std::shared_ptr<Stream> MakeStream(std::shared_ptr<StreamQueue> queue);
+
+}  // namespace quantspec
