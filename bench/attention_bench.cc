@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,12 +34,14 @@ constexpr Shape kShapes[] = {
     {"d128_mha", {4, 128}, 1},
 };
 
-enum class Kind { kTarget, kDraft, kDense };
-constexpr const char* kKindNames[] = {"target", "draft", "dense_f16"};
+// kScattered: a target whose groups lie in the slots of a pool without any order.
+enum class Kind { kTarget, kDraft, kScattered, kDense };
+constexpr const char* kKindNames[] = {"target", "draft", "scattered", "dense_f16"};
 
 // The cache of some layers, in one stretch each of planes or of dense rows.
 struct Layers {
   Buffer memory;
+  std::vector<int32_t> slots;
   std::vector<KvView> views;
   size_t bytes = 0;  // that one reader reads of one layer
 };
@@ -60,16 +63,21 @@ Layers MakeLayers(const Backend& backend, const Shape& shape, Kind kind, int64_t
   const size_t dense = is_dense ? backend.DenseBytes(shape.geometry, KvType::kF16, tokens) : 0;
   Layers layers;
   layers.bytes = 2 * dense + sealed.upper + sealed.scales;
-  if (kind == Kind::kTarget) layers.bytes += sealed.lower;
+  if (kind != Kind::kDraft) layers.bytes += sealed.lower;
   layers.views.resize(least_bytes / layers.bytes + 1);
   layers.memory =
       Buffer(layers.views.size() * (2 * dense + sealed.upper + sealed.scales + sealed.lower));
   FillF16(layers.memory);
+  layers.slots.resize(static_cast<size_t>(groups));
+  std::iota(layers.slots.begin(), layers.slots.end(), 0);
+  if (kind == Kind::kScattered) {
+    for (size_t i = layers.slots.size(); i > 1; --i) {
+      std::swap(layers.slots[i - 1], layers.slots[RandomBits(5, 6, i) % i]);
+    }
+  }
   std::byte* next = layers.memory.data();
   const auto take = [&next](size_t bytes) { return std::exchange(next, next + bytes); };
   for (KvView& view : layers.views) {
-    view.geometry = shape.geometry;
-    view.planes = kind == Kind::kTarget ? Planes::kBoth : Planes::kUpper;
     view.sealed.upper = take(sealed.upper);
     if (is_dense) {
       view.dense[0].keys = take(dense);
@@ -77,7 +85,10 @@ Layers MakeLayers(const Backend& backend, const Shape& shape, Kind kind, int64_t
       view.dense[0].capacity = view.dense[0].rows = tokens;
       view.dense_count = 1;
     } else {
-      view.sealed.capacity = view.sealed.groups = groups;
+      view.sealed.capacity = groups;
+      const Planes planes = kind == Kind::kDraft ? Planes::kUpper : Planes::kBoth;
+      view.runs[0] = {layers.slots.data(), groups, false, planes};
+      view.run_count = 1;
     }
   }
   for (KvView& view : layers.views) view.sealed.scales = take(sealed.scales);
@@ -85,18 +96,34 @@ Layers MakeLayers(const Backend& backend, const Shape& shape, Kind kind, int64_t
   return layers;
 }
 
-AttendArgs ArgsOf(const Shape& shape, const KvView& view, std::vector<float>& q,
-                  std::vector<float>& out, int64_t tokens, int64_t first_position) {
-  const int q_heads = shape.geometry.kv_heads * shape.gqa;
-  const int64_t columns = int64_t{q_heads} * shape.geometry.head_dim;
+void Attend(Backend& backend, const Shape& shape, const KvView& view, AttendMath math,
+            std::vector<float>& q, std::vector<float>& out, int64_t tokens,
+            int64_t first_position) {
+  AttendRows rows;
+  rows.rows = tokens;
+  rows.first_position = first_position;
+  rows.kv = view;
   AttendArgs args;
-  args.q = ConstRows(q.data(), tokens, columns);
-  args.kv = view;
-  args.first_position = first_position;
-  args.q_heads = q_heads;
+  args.geometry = shape.geometry;
+  args.q_heads = shape.geometry.kv_heads * shape.gqa;
   args.scale = 0.125f;
+  args.math = math;
+  const int64_t columns = int64_t{args.q_heads} * shape.geometry.head_dim;
+  args.q = ConstRows(q.data(), tokens, columns);
   args.out = Rows(out.data(), tokens, columns);
-  return args;
+  args.sequences = {&rows, 1};
+  backend.Attend(args);
+}
+
+void Reserve(Backend& backend, const Shape& shape, int64_t rows, int64_t positions) {
+  ScratchLimits limits;
+  limits.rows = rows;
+  limits.step_rows = std::min(rows, kStepRows);
+  limits.sequences = 1;
+  limits.positions = positions;
+  limits.geometry = shape.geometry;
+  limits.q_heads = shape.geometry.kv_heads * shape.gqa;
+  backend.Reserve(limits);
 }
 
 std::vector<float> Queries(const Shape& shape, int64_t tokens) {
@@ -109,7 +136,7 @@ std::vector<float> Queries(const Shape& shape, int64_t tokens) {
 void Decode(benchmark::State& state, const Shape& shape, Kind kind, int64_t context,
             int64_t tokens) {
   const auto backend = MakeBackend();
-  backend->Reserve({tokens, 0, context, shape.geometry, shape.geometry.kv_heads * shape.gqa});
+  Reserve(*backend, shape, tokens, context);
   const Layers layers = MakeLayers(*backend, shape, kind, context, kRotatedBytes);
   std::vector<float> q = Queries(shape, tokens), out(q.size());
   double best = 1e9, best_read = 1e9;
@@ -118,7 +145,7 @@ void Decode(benchmark::State& state, const Shape& shape, Kind kind, int64_t cont
     const double begin = Seconds();
     for (const KvView& view : layers.views) {
       // All tokens see the whole context: positions behind its end.
-      backend->Attend(ArgsOf(shape, view, q, out, tokens, context));
+      Attend(*backend, shape, view, AttendMath::kCodes, q, out, tokens, context);
     }
     const double seconds = Seconds() - begin;
     best = std::min(best, seconds);
@@ -141,14 +168,14 @@ void Resident(benchmark::State& state, const Shape& shape, Kind kind, int64_t to
   constexpr int kCalls = 20;
   const auto backend = MakeBackend();
   const int64_t context = kGroups * kKvGroup;
-  backend->Reserve({tokens, 0, context, shape.geometry, shape.geometry.kv_heads * shape.gqa});
+  Reserve(*backend, shape, tokens, context);
   const Layers layers = MakeLayers(*backend, shape, kind, context);
   std::vector<float> q = Queries(shape, tokens), out(q.size());
   double best = 1e9;
   for (auto _ : state) {
     const double begin = Seconds();
     for (int call = 0; call < kCalls; ++call) {
-      backend->Attend(ArgsOf(shape, layers.views.front(), q, out, tokens, context));
+      Attend(*backend, shape, layers.views.front(), AttendMath::kCodes, q, out, tokens, context);
     }
     const double seconds = (Seconds() - begin) / kCalls;
     best = std::min(best, seconds);
@@ -160,22 +187,21 @@ void Resident(benchmark::State& state, const Shape& shape, Kind kind, int64_t to
   state.counters["GMAC_s"] = macs_of_group * kGroups * shape.geometry.kv_heads / best * 1e-9;
 }
 
-void Prefill(benchmark::State& state, const Shape& shape, int64_t context, int64_t chunk) {
+// A prompt over dense rows alone, call by call.
+void DensePrompt(benchmark::State& state, const Shape& shape, int64_t context, int64_t rows) {
   const auto backend = MakeBackend();
   const int64_t capacity = RoundUp(context, kDenseRows);
-  backend->Reserve({chunk, 0, capacity, shape.geometry, shape.geometry.kv_heads * shape.gqa});
+  Reserve(*backend, shape, rows, capacity);
   const Layers layers = MakeLayers(*backend, shape, Kind::kDense, capacity);
-  std::vector<float> q = Queries(shape, chunk), out(q.size());
+  std::vector<float> q = Queries(shape, rows), out(q.size());
   double best = 1e9;
   for (auto _ : state) {
     const double begin = Seconds();
-    for (int64_t first = 0; first < context; first += chunk) {
-      const int64_t tokens = std::min(chunk, context - first);
+    for (int64_t first = 0; first < context; first += rows) {
+      const int64_t count = std::min(rows, context - first);
       KvView view = layers.views.front();
-      view.dense[0].rows = first + tokens;
-      AttendArgs args = ArgsOf(shape, view, q, out, tokens, first);
-      args.products = AttendProducts::kHalf;
-      backend->Attend(args);
+      view.dense[0].rows = first + count;
+      Attend(*backend, shape, view, AttendMath::kBf16, q, out, count, first);
     }
     const double seconds = Seconds() - begin;
     best = std::min(best, seconds);
@@ -183,6 +209,33 @@ void Prefill(benchmark::State& state, const Shape& shape, int64_t context, int64
   }
   const double macs = static_cast<double>(context * (context + 1)) * shape.geometry.kv_heads *
                       shape.gqa * shape.geometry.head_dim;
+  state.counters["best_us"] = best * 1e6;
+  state.counters["GMAC_s"] = macs / best * 1e-9;
+}
+
+// The last `rows` rows of a chunk of a prompt, in one call, over sealed groups and the chunk.
+void SealedPrompt(benchmark::State& state, const Shape& shape, int64_t sealed, int64_t rows) {
+  constexpr int64_t kChunk = 2 * kKvGroup;
+  const auto backend = MakeBackend();
+  Reserve(*backend, shape, rows, sealed + kChunk);
+  const Layers groups = MakeLayers(*backend, shape, Kind::kTarget, sealed);
+  const Layers chunk = MakeLayers(*backend, shape, Kind::kDense, kChunk);
+  KvView view = groups.views.front();
+  view.dense[0] = chunk.views.front().dense[0];
+  view.dense[0].first_position = sealed;
+  view.dense_count = 1;
+  std::vector<float> q = Queries(shape, rows), out(q.size());
+  double best = 1e9;
+  for (auto _ : state) {
+    const double begin = Seconds();
+    Attend(*backend, shape, view, AttendMath::kBf16, q, out, rows, sealed + kChunk - rows);
+    const double seconds = Seconds() - begin;
+    best = std::min(best, seconds);
+    state.SetIterationTime(seconds);
+  }
+  const double seen = static_cast<double>(sealed + kChunk) - static_cast<double>(rows - 1) / 2;
+  const double macs = 2.0 * seen * static_cast<double>(rows) * shape.geometry.kv_heads * shape.gqa *
+                      shape.geometry.head_dim;
   state.counters["best_us"] = best * 1e6;
   state.counters["GMAC_s"] = macs / best * 1e-9;
 }
@@ -195,7 +248,10 @@ void Seal(benchmark::State& state, const Shape& shape, int64_t context) {
   double best = 1e9;
   for (auto _ : state) {
     const double begin = Seconds();
-    backend->SealKv(shape.geometry, layers.views[0].dense[0], 0, sealed.views[0].sealed, 0, groups);
+    for (int64_t g = 0; g < groups; ++g) {
+      backend->SealKv(shape.geometry, layers.views[0].dense[0], g * kKvGroup,
+                      sealed.views[0].sealed, g);
+    }
     const double seconds = Seconds() - begin;
     best = std::min(best, seconds);
     state.SetIterationTime(seconds);
@@ -206,7 +262,7 @@ void Seal(benchmark::State& state, const Shape& shape, int64_t context) {
 void RegisterAll() {
   for (const Shape& shape : kShapes) {
     for (const int64_t context : {8192, 16384}) {
-      for (const Kind kind : {Kind::kTarget, Kind::kDraft, Kind::kDense}) {
+      for (const Kind kind : {Kind::kTarget, Kind::kDraft, Kind::kScattered, Kind::kDense}) {
         for (const int64_t tokens : {1, 2, 3, 4, 8}) {
           const std::string name = std::string("attend/") + shape.name + "/" +
                                    kKindNames[static_cast<int>(kind)] + "/" +
@@ -227,10 +283,17 @@ void RegisterAll() {
             ->UseManualTime();
       }
     }
-    benchmark::RegisterBenchmark((std::string("prefill/") + shape.name + "/7000").c_str(), Prefill,
-                                 shape, 7000, 512)
+    benchmark::RegisterBenchmark((std::string("prompt/") + shape.name + "/dense/7000").c_str(),
+                                 DensePrompt, shape, 7000, 512)
         ->Iterations(3)
         ->UseManualTime();
+    for (const int64_t rows : {1, 16, 64, 256}) {
+      const std::string name =
+          std::string("prompt/") + shape.name + "/sealed/6144/rows:" + std::to_string(rows);
+      benchmark::RegisterBenchmark(name.c_str(), SealedPrompt, shape, 6144, rows)
+          ->Iterations(kIterations)
+          ->UseManualTime();
+    }
     benchmark::RegisterBenchmark((std::string("seal/") + shape.name + "/7000").c_str(), Seal, shape,
                                  7000)
         ->Iterations(kIterations)

@@ -22,6 +22,7 @@ PACK = 16          # outputs packed together
 REFINED = 32       # packs of the head that a draft reads again
 DRAFT_SHARE = 4    # a draft reads one sealed group in so many, ...
 DRAFT_LEAST = 12   # ... but at least these
+DRAFT_EXACT = 2    # the newest ones, in both planes, besides
 GAMMA = 4
 
 
@@ -67,13 +68,24 @@ def weight_bytes(linears, planes, group=32):
 
 
 def sealed_groups(tokens):
-    return 0 if tokens < 2 * GROUP else tokens // GROUP - 1
+    """After a prompt of so many tokens."""
+    return 2 * (tokens // (2 * GROUP))
 
 
 def read_groups(tokens, reader):
     """Sealed groups that a step attends over. reader: "target", "draft" or "dense" (no groups)."""
     groups = 0 if reader == "dense" else sealed_groups(tokens)
-    return min(groups, max(-(-groups // DRAFT_SHARE), DRAFT_LEAST)) if reader == "draft" else groups
+    if reader != "draft":
+        return groups
+    exact = exact_groups(tokens, reader)
+    older = groups - exact
+    return exact + min(older, max(-(-older // DRAFT_SHARE), DRAFT_LEAST))
+
+
+def exact_groups(tokens, reader):
+    """Of these, the ones that are read in both planes."""
+    groups = 0 if reader == "dense" else sealed_groups(tokens)
+    return min(groups, DRAFT_EXACT) if reader == "draft" else groups
 
 
 def kv_bytes(shape, tokens, reader):
@@ -83,7 +95,7 @@ def kv_bytes(shape, tokens, reader):
     plane = GROUP * shape.head_dim                       # keys and values, half a byte each
     values = -(-shape.head_dim // 128)                   # groups of a token's values
     scales = 4 * (shape.head_dim + GROUP * values)       # a scale and a zero each
-    sealed = read_groups(tokens, reader) * ((2 if reader == "target" else 1) * plane + scales)
+    sealed = read_groups(tokens, reader) * (plane + scales) + exact_groups(tokens, reader) * plane
     return shape.kv_heads * (sealed + tail * dense_token)
 
 

@@ -99,9 +99,6 @@ void MatMul(benchmark::State& state, const Format& format, const Shape& shape, i
   ScratchLimits limits;
   limits.rows = kMaxRows;
   limits.inputs = shape.inputs;
-  limits.positions = 128;
-  limits.geometry = {1, 64};
-  limits.q_heads = 1;
   backend->Reserve(limits);
   const Weights& weights = WeightsFor(*backend, format, shape);
   std::vector<float> x(static_cast<size_t>(rows * shape.inputs));

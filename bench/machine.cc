@@ -3,7 +3,8 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "base/plain_read.h"
+#include "base/cpus.h"
+#include "bench/plain_read.h"
 
 namespace quantspec {
 

@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   try {
     quantspec::EngineOptions options;
     options.model_path = argv[1];
-    const auto engine = quantspec::Engine::Load(quantspec::ModelFile::Open(options), options);
+    const auto engine = quantspec::Engine::Load(quantspec::ModelFile::Open(options));
     const auto session = engine->Open({.context = 2048});
 
     const quantspec::ChatMessage question{quantspec::ChatMessage::Role::kUser, argv[2]};

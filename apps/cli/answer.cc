@@ -39,6 +39,9 @@ std::vector<Document> ReadDocuments(std::span<const std::string> paths, bool qui
   std::vector<Document> documents;
   for (const std::string& path : paths) {
     documents.push_back(ReadDocument(path));
+    if (documents.back().text.empty() && !quiet) {
+      Say("note: " + documents.back().name + " is empty");
+    }
     const auto warning = CheckText(documents.back());
     if (warning && !quiet) Say("warning: " + *warning);
   }

@@ -90,6 +90,23 @@ std::vector<std::string> SplitList(std::string_view option, std::string_view tex
   return parts;
 }
 
+std::vector<std::string> SplitEmptyValues(std::span<const char* const> arguments) {
+  std::vector<std::string> split;
+  bool has_options = true;
+  for (const std::string argument : arguments) {
+    if (argument == "--") has_options = false;
+    const size_t equals = argument.find('=');
+    if (has_options && argument.rfind("--", 0) == 0 && equals > 2 &&
+        equals + 1 == argument.size()) {
+      split.push_back(argument.substr(0, equals));
+      split.emplace_back();
+    } else {
+      split.push_back(argument);
+    }
+  }
+  return split;
+}
+
 size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
   std::iota(above.begin(), above.end(), size_t{0});

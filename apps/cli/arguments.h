@@ -32,6 +32,10 @@ double ParseNumber(std::string_view option, std::string_view text, double low, d
 // The parts of a comma-separated list; UsageError for an empty one.
 std::vector<std::string> SplitList(std::string_view option, std::string_view text);
 
+// The program's arguments with every "--name=" as two of them, the name and an empty value: the
+// parser takes it for a name whose value is the next argument. Nothing behind "--" is changed.
+std::vector<std::string> SplitEmptyValues(std::span<const char* const> arguments);
+
 // Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
 size_t EditDistance(std::string_view a, std::string_view b);
 // The name nearest to `text`, or "" if none is similar.

@@ -90,5 +90,14 @@ TEST(NearestName, FindsTyposAndBeginningsButNoStrangers) {
   EXPECT_EQ(NearestName("--unheard-of-thing", names), "");
 }
 
+TEST(Arguments, AnEmptyValueBecomesAnArgumentOfItsOwn) {
+  const char* const given[] = {"generate", "--system=", "--quiet", "--prompt=a=", "--stop=",
+                               "-",        "--=",       "=",       "--",          "--file="};
+  EXPECT_EQ(SplitEmptyValues(given),
+            (std::vector<std::string>{"generate", "--system", "", "--quiet", "--prompt=a=",
+                                      "--stop", "", "-", "--=", "=", "--", "--file="}));
+  EXPECT_TRUE(SplitEmptyValues({}).empty());
+}
+
 }  // namespace
 }  // namespace quantspec::cli

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <optional>
 
+#include "bench/read_bandwidth.h"
 #include "cli/answer.h"
 #include "cli/bench_ops.h"
 #include "cli/bench_report.h"
 #include "cli/bench_round.h"
+#include "cli/bench_sequences.h"
 #include "cli/common.h"
 #include "cli/interrupt.h"
 #include "cli/json.h"
@@ -22,7 +24,8 @@ struct Options {
   int tokens = 128;
   int repeat = 3;
   std::string file;
-  float accept = -1;  // -1: not given
+  float accept = -1;           // -1: not given
+  std::vector<int> sequences;  // that decode together; empty: one session by itself
   bool ops = false;
 
   bool simulated() const { return accept >= 0; }
@@ -49,28 +52,37 @@ class Bench {
     for (const int depth : options_.depths) {
       const int shortened = Shorten(depth);
       SessionOptions session_options = options_.model.session;
-      session_options.context =
-          std::max(session_options.context, std::min(shortened + Margin(), ModelContext()));
-      CheckMemory(engine_->file(), session_options);
-      const auto session = engine_->Open(session_options);
-      if (options_.simulated()) {
-        RunSimulated(*session, shortened);
+      session_options.context = ContextAt(options_, ModelContext(), shortened);
+      // What is measured is reading, not finding.
+      session_options.reuse = PromptReuse::kNone;
+      if (!options_.sequences.empty()) {
+        for (const int sequences : options_.sequences) {
+          RunTogetherAt(session_options, shortened, sequences);
+        }
+      } else if (options_.simulated()) {
+        RunSimulated(*engine_->Open(session_options), shortened);
       } else {
-        RunGenerate(*session, shortened);
+        RunGenerate(session_options, shortened);
       }
     }
+  }
+
+  // The context that a run at `depth` needs.
+  static int ContextAt(const Options& options, int model_context, int depth) {
+    return std::max(options.model.session.context,
+                    std::min(depth + Margin(options), model_context));
   }
 
  private:
   int ModelContext() const { return engine_->file().info().context; }
   // Tokens of room after the depth.
-  int Margin() const {
-    return options_.simulated() ? 2 * (kMaxGamma + 1) : options_.tokens + kMaxGamma + 1;
+  static int Margin(const Options& options) {
+    return options.simulated() ? 2 * (kMaxGamma + 1) : options.tokens + kMaxGamma + 1;
   }
 
   // The depth, or what the model's context leaves of it.
   int Shorten(int depth) const {
-    const int least = options_.simulated() ? Margin() : options_.tokens;
+    const int least = options_.simulated() ? Margin(options_) : options_.tokens;
     const int limit = std::max(ModelContext() - least, 0);
     if (depth > limit && !options_.model.quiet) {
       Say("note: depth " + std::to_string(depth) + " is cut to " + std::to_string(limit) +
@@ -80,24 +92,28 @@ class Bench {
     return std::min(depth, limit);
   }
 
+  void CheckText(size_t tokens) const {
+    if (tokens <= text_.size()) return;
+    throw Error(ErrorKind::kUsage, "--file: has " + std::to_string(text_.size()) +
+                                       " tokens, expected at least " + std::to_string(tokens) +
+                                       " to fill the depth; use a longer text");
+  }
+
   // Depth 0 still needs a token to start from.
   double Fill(Session& session, int depth) const {
     session.Clear();
     const auto tokens = static_cast<size_t>(std::max(depth, 1));
-    if (tokens > text_.size()) {
-      throw Error(ErrorKind::kUsage, "--file: has " + std::to_string(text_.size()) +
-                                         " tokens, expected at least " + std::to_string(depth) +
-                                         " to fill the depth; use a longer text");
-    }
+    CheckText(tokens);
     const auto start = std::chrono::steady_clock::now();
     if (!Prefill(session, {text_.data(), tokens}, options_.model.quiet)) throw Cancelled();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     return PerSecond(depth, seconds.count());
   }
 
-  // Real generation. Every run starts from a fresh prefill, so all of them generate after the same
-  // tokens; gammas take turns, so that a slow moment of the machine hits them alike.
-  void RunGenerate(Session& session, int depth) const {
+  // Real generation. Every run has a session of its own, so all of them generate after the same
+  // tokens and know nothing of earlier ones; gammas take turns, so that a slow moment of the
+  // machine hits them alike.
+  void RunGenerate(const SessionOptions& session_options, int depth) const {
     std::vector<BenchLine> lines;
     std::vector<GenerateStats> sums(options_.gammas.size());
     for (const int gamma : options_.gammas) {
@@ -107,22 +123,56 @@ class Bench {
     }
     for (int repeat = 0; repeat < options_.repeat; ++repeat) {
       for (size_t i = 0; i < lines.size(); ++i) {
-        const double prefill = Fill(session, depth);
+        const auto session = engine_->Open(session_options);
+        const double prefill = Fill(*session, depth);
         GenerateOptions generate;
         generate.max_tokens = options_.tokens;
         generate.gamma = lines[i].gamma;
         generate.ignore_end = true;
         const GenerateStats stats =
-            session.Generate(generate, [](Token) { return !Interrupted(); }).stats;
+            session->Generate(generate, [](Token) { return !Interrupted(); }).stats;
         if (Interrupted()) throw Cancelled();
         if (depth > 0) lines[i].prefill_tokens_per_s.push_back(prefill);
         lines[i].decode_tokens_per_s.push_back(PerSecond(stats.generated_tokens, stats.decode_s));
         Add(stats, &sums[i]);
+        if (repeat + 1 == options_.repeat) Conclude(*session, sums[i], &lines[i]);
       }
     }
-    for (size_t i = 0; i < lines.size(); ++i) {
-      Conclude(session, sums[i], &lines[i]);
-      Report(lines[i]);
+    for (const BenchLine& line : lines) Report(line);
+  }
+
+  // Sequences with texts of their own, by a scheduler, and each of them alone.
+  void RunTogetherAt(const SessionOptions& session, int depth, int sequences) const {
+    const auto length = static_cast<size_t>(std::max(depth, 1));
+    CheckText(length);
+    std::vector<std::vector<Token>> prompts;
+    for (int i = 0; i < sequences; ++i) {
+      // Offsets as far apart as the text allows.
+      const size_t spare = text_.size() > length ? text_.size() - length : 0;
+      const size_t first = spare * static_cast<size_t>(i) / static_cast<size_t>(sequences);
+      const auto part = std::span<const Token>(text_).subspan(first, length);
+      prompts.emplace_back(part.begin(), part.end());
+    }
+    for (const int gamma : options_.gammas) {
+      TogetherOptions together{session, {}};
+      together.generate.max_tokens = options_.tokens;
+      together.generate.gamma = gamma;
+      together.generate.ignore_end = true;
+      const Together alone = RunAlone(*engine_, together, prompts);
+      BenchLine line;
+      line.depth = depth;
+      line.gamma = gamma;
+      line.sequences = sequences;
+      line.identical = true;
+      for (int repeat = 0; repeat < options_.repeat; ++repeat) {
+        const Together run = RunTogether(engine_, together, prompts);
+        line.identical &= AreIdentical(run, alone);
+        line.total_tokens_per_s.push_back(run.total_tokens_per_s);
+        line.decode_tokens_per_s.push_back(run.total_tokens_per_s / sequences);
+        if (depth > 0) line.prefill_tokens_per_s.push_back(run.prefill_tokens_per_s);
+        if (run.acceptance >= 0) line.acceptance = run.acceptance;
+      }
+      Report(line);
     }
   }
 
@@ -208,7 +258,8 @@ std::vector<Token> FillTokens(const Options& options, const ModelFile& file) {
     return EncodeRaw(file.tokenizer(), ReadDocuments({&options.file, 1}, true).front().text);
   }
   const int most = *std::max_element(options.depths.begin(), options.depths.end());
-  std::vector<Token> tokens(static_cast<size_t>(std::max(most, 1)));
+  const int texts = options.sequences.empty() ? 1 : 2;
+  std::vector<Token> tokens(static_cast<size_t>(std::max(most, 1)) * static_cast<size_t>(texts));
   uint32_t state = 1;
   for (Token& token : tokens) {
     state = state * 1664525 + 1013904223;  // [knuth1997, 3.3.4]: any spread of ids will do
@@ -217,17 +268,34 @@ std::vector<Token> FillTokens(const Options& options, const ModelFile& file) {
   return tokens;
 }
 
+// Room for the deepest run. Throws Error{kMemory} if that is not there.
+EngineCapacity CapacityOf(const Options& options, const ModelFile& file) {
+  EngineCapacity capacity = options.model.capacity;
+  for (const int sequences : options.sequences) {
+    capacity.sequences = std::max(capacity.sequences, sequences);
+  }
+  if (options.ops) return capacity;
+  SessionOptions session = options.model.session;
+  const int deepest = *std::max_element(options.depths.begin(), options.depths.end());
+  session.context = Bench::ContextAt(options, file.info().context, deepest);
+  CheckMemory(file, session, capacity);
+  return capacity;
+}
+
 int Run(const Options& options) {
   const EngineOptions& engine_options = options.model.engine;
   if (!engine_options.model_path.empty() && !engine_options.random_shape.empty()) {
     throw UsageError("--model and --shape: found both, expected one of them");
   }
+  if (options.simulated() && !options.sequences.empty()) {
+    throw UsageError("--accept and --sequences: found both, expected one of them");
+  }
   if (!engine_options.random_shape.empty() && !options.file.empty()) {
     throw UsageError("--file: random weights have no tokenizer; use --accept P with --shape");
   }
-  const auto file = OpenModel(engine_options);
+  const auto file = OpenModel(engine_options, options.model.quiet);
   std::vector<Token> text = FillTokens(options, *file);
-  const auto engine = LoadEngine(file, engine_options, options.model.quiet);
+  const auto engine = LoadEngine(file, CapacityOf(options, *file), options.model.quiet);
   if (options.ops) {
     BenchOps(*engine, options.model, options.depths, options.repeat);
     return kExitDone;
@@ -276,6 +344,12 @@ Command AddBench(CLI::App& app) {
   AddNumber(*command, "--accept", options->accept, 0, 1,
             "assume that each drafted token is accepted with this probability, and time rounds "
             "at the exact depth");
+  AddList(
+      *command, "--sequences", "N,N,...", options->sequences,
+      [](const std::string& name, const std::string& text) {
+        return static_cast<int>(ParseInteger(name, text, 1, kMaxSequences));
+      },
+      "so many sequences decode together, each with a text of its own");
   command->add_flag("--ops", options->ops, "time each operation at the model's shapes instead");
   AddModelOptions(*command, options->model, JsonOption::kYes);
   command->footer(
@@ -283,6 +357,7 @@ Command AddBench(CLI::App& app) {
       "Examples:\n"
       "  quantspec bench --model m.gguf --file book.txt --depth 0,4096,8192 --gamma auto,0,4\n"
       "  quantspec bench --shape llama-3.2-1b --depth 4096 --accept 0.9 --tokens 32\n"
+      "  quantspec bench --model m.gguf --file book.txt --depth 1000 --sequences 1,8 --gamma 0\n"
       "  quantspec bench --model m.gguf --ops --depth 8192 --json");
   return {command, [options] { return Run(*options); }};
 }

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/read_bandwidth.h"
+#include "bench/time_ops.h"
 #include "cli/json.h"
 #include "cli/output.h"
 

@@ -72,6 +72,11 @@ void PrintBenchHead(const BenchSetting& setting) {
 void PrintBenchRow(const BenchSetting& setting, const BenchLine& line) {
   std::string row;
   for (const Cell& cell : Cells(setting, line)) row += Padded(cell.text, cell.width);
+  if (line.sequences > 0) {
+    row += "  " + std::to_string(line.sequences) + " sequences, " +
+           ShowNumber(Median(line.total_tokens_per_s)) + " tokens/s together, " +
+           (line.identical ? "identical to each alone" : "NOT IDENTICAL to each alone");
+  }
   Print(row + "\n");
 }
 
@@ -97,6 +102,14 @@ void PrintBenchJson(const BenchSetting& setting, const BenchLine& line) {
   json["bytes_per_token"] = line.bytes_per_token;
   json["read_bandwidth_gb_per_s"] = setting.read_bandwidth_gb_per_s;
   json["bandwidth_fraction"] = BandwidthFraction(setting, line);
+  if (line.sequences > 0) {
+    const std::vector<double>& totals = line.total_tokens_per_s;
+    json["sequences"] = line.sequences;
+    json["total_tokens_per_s"] = {{"min", *std::min_element(totals.begin(), totals.end())},
+                                  {"median", Median(totals)},
+                                  {"max", *std::max_element(totals.begin(), totals.end())}};
+    json["identical"] = line.identical;
+  }
   json["isa"] = setting.isa;
   json["threads"] = setting.threads;
   PrintJson(json);

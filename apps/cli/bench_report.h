@@ -21,6 +21,10 @@ struct BenchLine {
   std::optional<double> draft_ms;            // of a draft step
   double verify_ms = 0;                      // of a target step
   double bytes_per_token = 0;
+  // Of sequences that decode together; 0: a session by itself.
+  int sequences = 0;
+  std::vector<double> total_tokens_per_s;  // of all of them
+  bool identical = false;                  // to the same sequences alone
 };
 
 // What all lines of a run have in common.

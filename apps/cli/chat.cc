@@ -63,7 +63,8 @@ class Conversation {
       return;
     }
     if (!Prefill(*session_, prompt, options_.model.quiet)) {
-      // The session is empty now; the next turn reads the whole conversation again.
+      // The next turn reads the whole conversation again; the engine still has its chunks.
+      session_->Clear();
       messages_.resize(before);
       return;
     }
@@ -98,23 +99,26 @@ class Conversation {
   bool ended_ = false;  // the last answer, by a generated end token
 };
 
-// The context asked for, or as much of the model's as fits into memory.
-SessionOptions ChooseContext(const Options& options, const ModelFile& file) {
+// Throws Error{kMemory} if the context asked for, or any at all, does not fit.
+void CheckMemoryBeforeLoading(const Options& options, const ModelFile& file) {
   SessionOptions session = options.model.session;
-  if (session.context > 0) {
-    CheckMemory(file, session);
-    return session;
+  if (session.context == 0)
+    session.context = std::max(file.Plan(session, options.model.capacity).largest_context, 1);
+  CheckMemory(file, session, options.model.capacity);
+}
+
+// The context asked for, or as much of the model's as fits into memory beside the weights.
+SessionOptions ChooseContext(const Options& options, const Engine& engine) {
+  SessionOptions session = options.model.session;
+  if (session.context > 0) return session;
+  const MemoryPlan plan = engine.Plan(session);
+  session.context = plan.context;
+  if (plan.largest_context == 0 || plan.largest_context >= plan.context) return session;
+  session.context = plan.largest_context;
+  if (!options.model.quiet) {
+    Say("note: the context is " + std::to_string(session.context) +
+        " tokens, the most that fits into memory");
   }
-  session.context = file.info().context;
-  const MemoryPlan plan = file.Plan(session);
-  if (plan.bytes.total() > plan.available_bytes && plan.largest_context > 0) {
-    session.context = plan.largest_context;
-    if (!options.model.quiet) {
-      Say("note: the context is " + std::to_string(session.context) +
-          " tokens, the most that fits into memory");
-    }
-  }
-  CheckMemory(file, session);
   return session;
 }
 
@@ -160,15 +164,15 @@ int Talk(const Options& options, Conversation& conversation) {
 }
 
 int Run(const Options& options) {
-  const auto file = OpenModel(options.model.engine);
+  const auto file = OpenModel(options.model.engine, options.model.quiet);
   FindChat(*file, ChatMode::kOn);
   if (std::find(options.files.begin(), options.files.end(), "-") != options.files.end()) {
     throw UsageError("--file: found '-', but standard input is the conversation here");
   }
-  const SessionOptions session = ChooseContext(options, *file);
+  CheckMemoryBeforeLoading(options, *file);
   NoteOptions(options.generate, options.model.quiet);
-  const auto engine = LoadEngine(file, options.model.engine, options.model.quiet);
-  Conversation conversation(options, *engine, session);
+  const auto engine = LoadEngine(file, options.model.capacity, options.model.quiet);
+  Conversation conversation(options, *engine, ChooseContext(options, *engine));
   return Talk(options, conversation);
 }
 

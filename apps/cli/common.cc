@@ -91,6 +91,8 @@ void AddModelOptions(CLI::App& app, ModelOptions& options, JsonOption json) {
       "128, else 0)");
   AddChoice(app, "--cache", options.session.cache, CacheChoices(),
             "how keys and values are stored (default: hierarchical)");
+  AddInteger(app, "--cache-tokens", options.capacity.cache_tokens, 1, kMaxCacheTokens,
+             "tokens that the engine's cache holds over all sequences (default: their contexts)");
   AddValue(
       app, "--draft-context", "auto|all|N",
       [&options](const std::string& text) {
@@ -159,15 +161,20 @@ void NoteOptions(const GenerateOptions& options, bool quiet) {
   }
 }
 
-std::shared_ptr<const ModelFile> OpenModel(const EngineOptions& options) {
+std::shared_ptr<const ModelFile> OpenModel(const EngineOptions& options, bool quiet) {
   if (options.model_path.empty() && options.random_shape.empty()) {
     throw UsageError("--model: missing, expected the path of a GGUF file");
   }
-  return ModelFile::Open(options);
+  std::shared_ptr<const ModelFile> file = ModelFile::Open(options);
+  for (const std::string& warning : file->warnings()) {
+    if (!quiet) Say("note: " + warning);
+  }
+  return file;
 }
 
-void CheckMemory(const ModelFile& file, const SessionOptions& options) {
-  const MemoryPlan plan = file.Plan(options);
+void CheckMemory(const ModelFile& file, const SessionOptions& options,
+                 const EngineCapacity& capacity) {
+  const MemoryPlan plan = file.Plan(options, capacity);
   if (plan.bytes.total() <= plan.available_bytes) return;
   const std::string help =
       plan.largest_context > 0
@@ -180,11 +187,11 @@ void CheckMemory(const ModelFile& file, const SessionOptions& options) {
 }
 
 std::shared_ptr<const Engine> LoadEngine(std::shared_ptr<const ModelFile> file,
-                                         const EngineOptions& options, bool quiet) {
+                                         const EngineCapacity& capacity, bool quiet) {
   try {
     ProgressLine progress("loading", 0, quiet);
     auto engine =
-        Engine::Load(std::move(file), options, [&](double done) { return progress.Update(done); });
+        Engine::Load(std::move(file), capacity, [&](double done) { return progress.Update(done); });
     if (!Interrupted()) return engine;
   } catch (const Error&) {
     if (!Interrupted()) throw;

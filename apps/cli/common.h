@@ -85,12 +85,15 @@ std::string NameOf(const Choices<T>& choices, T value) {
 }
 
 inline constexpr int kMaxContext = 1 << 24;
+inline constexpr int kMaxCacheTokens = 1 << 30;
+inline constexpr int kMaxSequences = 1024;
 inline constexpr int kMaxThreads = 1024;
 inline constexpr int kMaxLayers = 1024;
 
 struct ModelOptions {
   EngineOptions engine;
   SessionOptions session;  // context 0: not given
+  EngineCapacity capacity;
   bool quiet = false;
   bool json = false;
 };
@@ -106,14 +109,15 @@ void AddGenerateOptions(CLI::App& app, GenerateOptions& options, std::vector<std
 // A note on standard error where options make an answer depend on timing.
 void NoteOptions(const GenerateOptions& options, bool quiet);
 
-// Throws UsageError without a model path.
-std::shared_ptr<const ModelFile> OpenModel(const EngineOptions& options);
+// Throws UsageError without a model path. What had to be guessed is a note on standard error.
+std::shared_ptr<const ModelFile> OpenModel(const EngineOptions& options, bool quiet);
 // Throws Error{kMemory}, naming the largest context that fits, if `options` need more than there
 // is.
-void CheckMemory(const ModelFile& file, const SessionOptions& options);
+void CheckMemory(const ModelFile& file, const SessionOptions& options,
+                 const EngineCapacity& capacity);
 // Loads the weights with progress on a terminal. Throws Cancelled after Ctrl-C.
 std::shared_ptr<const Engine> LoadEngine(std::shared_ptr<const ModelFile> file,
-                                         const EngineOptions& options, bool quiet);
+                                         const EngineCapacity& capacity, bool quiet);
 // Session::Prefill with progress on a terminal; false after Ctrl-C.
 bool Prefill(Session& session, std::span<const Token> prompt, bool quiet);
 

@@ -84,7 +84,7 @@ void Summarise(const Answer& answer, const Session& session) {
       rate(stats.generated_tokens, stats.decode_s) + ", memory " +
       ShowBytes(static_cast<double>(memory.total())) + " (weights " +
       ShowBytes(static_cast<double>(memory.weights)) + ", cache " +
-      ShowBytes(static_cast<double>(memory.cache)) + ")");
+      ShowBytes(static_cast<double>(memory.cache())) + ")");
   std::string line = "gamma " + GammaText(stats.gamma) + ", " +
                      ShowCount(static_cast<double>(stats.rounds)) + " rounds, ";
   if (stats.drafted > 0) {
@@ -105,17 +105,20 @@ void Summarise(const Answer& answer, const Session& session) {
   Say(line);
 }
 
-Json ResultJson(const Answer& answer, const Session& session, const Engine& engine) {
+Json ResultJson(const Options& options, const Answer& answer, const Session& session,
+                const Engine& engine) {
   const GenerateStats& stats = answer.result.stats;
   const ModelInfo& model = engine.file().info();
   Json json;
   json["text"] = answer.text;
   json["tokens"] = answer.tokens;
   json["prompt_tokens"] = stats.prompt_tokens;
+  json["cached_tokens"] = stats.cached_tokens;
   json["generated_tokens"] = answer.tokens.size();
   json["finish_reason"] = FinishName(answer.finish);
   json["context_full"] = answer.result.context_full;
   json.update(StatsJson(stats));
+  json["draft"] = DraftName(options.model.session.draft_context);
   json["cache_digest"] = session.CacheDigest();
   json["context"] = session.context();
   json["memory_bytes"] = MemoryJson(session.memory());
@@ -130,14 +133,14 @@ Json ResultJson(const Answer& answer, const Session& session, const Engine& engi
 }
 
 int Run(const Options& options) {
-  const auto file = OpenModel(options.model.engine);
+  const auto file = OpenModel(options.model.engine, options.model.quiet);
   const std::vector<Token> prompt = BuildPrompt(options, *file);
   SessionOptions session_options = options.model.session;
   session_options.context = ChooseContext(options, file->info(), prompt.size());
-  CheckMemory(*file, session_options);
+  CheckMemory(*file, session_options, options.model.capacity);
   NoteOptions(options.generate, options.model.quiet);
 
-  const auto engine = LoadEngine(file, options.model.engine, options.model.quiet);
+  const auto engine = LoadEngine(file, options.model.capacity, options.model.quiet);
   const auto session = engine->Open(session_options);
   Answer answer;
   if (Prefill(*session, prompt, options.model.quiet)) {
@@ -151,7 +154,7 @@ int Run(const Options& options) {
     answer.result.stats.prompt_tokens = static_cast<int>(prompt.size());
   }
   if (options.model.json) {
-    PrintJson(ResultJson(answer, *session, *engine));
+    PrintJson(ResultJson(options, answer, *session, *engine));
   } else {
     if (!answer.text.empty() && answer.text.back() != '\n') Print("\n");
     if (!options.model.quiet) Summarise(answer, *session);

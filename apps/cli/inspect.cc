@@ -82,7 +82,7 @@ std::string TensorTable(const std::vector<TensorInfo>& tensors) {
   return table;
 }
 
-void PrintAsText(const ModelFile& file, const MemoryPlan& plan) {
+void PrintAsText(const ModelOptions& options, const ModelFile& file, const MemoryPlan& plan) {
   const ModelInfo& model = file.info();
   std::string text = model.name + " (" + model.architecture + "): " + std::to_string(model.layers) +
                      " layers, hidden " + std::to_string(model.hidden) + ", ffn " +
@@ -98,9 +98,13 @@ void PrintAsText(const ModelFile& file, const MemoryPlan& plan) {
     text += "  " + name + std::string(10 - name.size(), ' ') +
             ShowCount(static_cast<double>(bytes)) + " bytes\n";
   };
-  text += "Memory for a context of " + std::to_string(plan.context) + " tokens:\n";
+  const int sequences = options.capacity.sequences;
+  text += "Memory for " +
+          (sequences == 1 ? "a context" : std::to_string(sequences) + " sequences, each") + " of " +
+          std::to_string(plan.context) + " tokens:\n";
   row("weights", plan.bytes.weights);
-  row("cache", plan.bytes.cache);
+  row("pool", plan.bytes.pool);
+  row(options.capacity.sequences == 1 ? "tail" : "tails", plan.bytes.tail);
   row("scratch", plan.bytes.scratch);
   row("total", plan.bytes.total());
   row("available", plan.available_bytes);
@@ -109,12 +113,12 @@ void PrintAsText(const ModelFile& file, const MemoryPlan& plan) {
 }
 
 int Run(const ModelOptions& options) {
-  const auto file = OpenModel(options.engine);
-  const MemoryPlan plan = file->Plan(options.session);
+  const auto file = OpenModel(options.engine, options.quiet);
+  const MemoryPlan plan = file->Plan(options.session, options.capacity);
   if (options.json) {
     PrintAsJson(*file, plan);
   } else {
-    PrintAsText(*file, plan);
+    PrintAsText(options, *file, plan);
   }
   return kExitDone;
 }
@@ -126,6 +130,8 @@ Command AddInspect(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("inspect", "Show a model file's metadata, tensors and memory plan");
   AddModelOptions(*command, *options, JsonOption::kYes);
+  AddInteger(*command, "--sequences", options->capacity.sequences, 1, kMaxSequences,
+             "sequences that decode together (default: 1)");
   command->add_option("MODEL", options->engine.model_path, "the model, a GGUF file");
   command->footer(
       "Nothing is loaded: the memory plan is exact before it is taken.\n\n"

@@ -22,10 +22,12 @@ void PrintJson(const Json& json) {
 }
 
 Json MemoryJson(const MemoryBytes& bytes) {
-  return {{"weights", bytes.weights},
-          {"cache", bytes.cache},
-          {"scratch", bytes.scratch},
-          {"total", bytes.total()}};
+  return {{"weights", bytes.weights}, {"pool", bytes.pool},       {"tail", bytes.tail},
+          {"cache", bytes.cache()},   {"scratch", bytes.scratch}, {"total", bytes.total()}};
+}
+
+std::string DraftName(int draft_context) {
+  return draft_context == kDraftContextAll ? "upper" : "groups";
 }
 
 Json DraftContextJson(int draft_context) {

@@ -2,6 +2,7 @@
 // codes.
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "cli/common.h"
 #include "cli/interrupt.h"
@@ -66,7 +67,10 @@ int Parse(int argc, char** argv) {
                                          AddInspect(app),  AddQuality(app), AddBench(app)};
   for (const Command& command : commands) command.app->allow_extras();
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments =
+        SplitEmptyValues({argv + 1, static_cast<size_t>(std::max(argc, 1) - 1)});
+    std::reverse(arguments.begin(), arguments.end());  // as the parser takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
     Print(app.help());
     return kExitDone;

@@ -71,7 +71,7 @@ void CheckBothFit(const MemoryPlan& plan, const MemoryPlan& reference) {
 Side OpenSide(std::shared_ptr<const ModelFile> file, const ModelOptions& options,
               std::span<const Token> prefix) {
   Side side;
-  side.engine = LoadEngine(std::move(file), options.engine, options.quiet);
+  side.engine = LoadEngine(std::move(file), options.capacity, options.quiet);
   side.session = side.engine->Open(options.session);
   if (!Prefill(*side.session, prefix, options.quiet)) throw Cancelled();
   return side;
@@ -159,13 +159,14 @@ int Run(const Options& options) {
   }
   const auto start = std::chrono::steady_clock::now();
   ModelOptions model = options.model;
-  const auto file = OpenModel(model.engine);
+  const auto file = OpenModel(model.engine, model.quiet);
   const std::vector<Token> text = ReadTokens(options, *file);
   const std::span<const Token> prefix(text.data(), static_cast<size_t>(options.prefix));
   model.session.context = std::max(model.session.context, options.prefix + options.tokens);
   const ModelOptions reference = ReferenceOptions(model);
-  const auto reference_file = OpenModel(reference.engine);
-  CheckBothFit(file->Plan(model.session), reference_file->Plan(reference.session));
+  const auto reference_file = OpenModel(reference.engine, /*quiet=*/true);
+  CheckBothFit(file->Plan(model.session, model.capacity),
+               reference_file->Plan(reference.session, reference.capacity));
 
   const Side reference_side = OpenSide(reference_file, reference, prefix);
   const Side side = OpenSide(file, model, prefix);

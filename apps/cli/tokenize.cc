@@ -60,7 +60,7 @@ std::string IdsText(const std::vector<Token>& tokens) {
 }
 
 int Run(const Options& options) {
-  const auto file = OpenModel(options.engine);
+  const auto file = OpenModel(options.engine, /*quiet=*/false);
   const Tokenizer& tokenizer = file->tokenizer();
   std::string text = ReadText(options);
   std::vector<Token> tokens;
