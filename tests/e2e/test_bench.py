@@ -42,6 +42,20 @@ class Bench(harness.ProgramTest):
         self.assertIsNone(lines[1]["acceptance"])
         self.assertIsNotNone(lines[2]["acceptance"])
 
+    def test_sequences_together_answer_as_each_alone(self):
+        with temporary_file("The quick brown fox jumps over the lazy dog. " * 60) as path:
+            lines = self.bench("--model", MODEL, "--file", path, "--depth", "300", "--gamma", "0,3",
+                               "--tokens", 12, "--repeat", 1, "--sequences", "1,3")
+        self.assertEqual([(line["sequences"], line["gamma"]) for line in lines],
+                         [(1, 0), (1, 3), (3, 0), (3, 3)])
+        for line in lines:
+            self.assertLessEqual(FIELDS, set(line))
+            self.assertIs(line["identical"], True)
+            total = line["total_tokens_per_s"]
+            self.assertGreater(total["min"], 0)
+            self.assertAlmostEqual(total["median"] / line["sequences"],
+                                   line["decode_tokens_per_s"]["median"])
+
     def test_simulated_acceptance_needs_no_text(self):
         lines = self.bench("--model", MODEL, "--depth", "100", "--gamma", "auto,0,3", "--tokens", 8,
                            "--repeat", 1, "--accept", 0.9)

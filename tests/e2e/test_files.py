@@ -1,7 +1,9 @@
 """Model files and documents that are missing, broken or not what they claim to be."""
 
+import os
 import pathlib
 import random
+import subprocess
 
 import harness
 from harness import MODEL, run, temporary_file
@@ -45,6 +47,53 @@ class ModelFiles(harness.ProgramTest):
             broken[offset:offset + 8] = b"\xff" * 8
             with temporary_file(bytes(broken), ".gguf") as path:
                 self.assert_fails(run("inspect", path), 1, str(path))
+
+
+class EmptyDocuments(harness.ProgramTest):
+    def test_an_empty_document_is_noted(self):
+        with temporary_file("") as path:
+            command = ["generate", "--model", TINY, "--chat", "off", "--max-tokens", 2, "--file", path]
+            done = run(*command, "--prompt", "x")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"note: {path} is empty", done.stderr)
+            self.assertEqual(run(*command, "--prompt", "x", "--quiet").stderr, "")
+            self.assert_fails(run(*command), 2, "nothing to answer")
+
+
+class LimitedMemory(harness.ProgramTest):
+    """What `ulimit -v` leaves is what there is."""
+
+    LIMIT = 230_000 * 1024
+
+    def limited(self, *arguments):
+        import resource
+        import subprocess
+        return subprocess.run([harness.PROGRAM, *map(str, arguments)], capture_output=True,
+                              text=True, input="Hello\n", timeout=harness.LIMIT_S, check=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS,
+                                                                    (self.LIMIT, self.LIMIT)))
+
+    def test_the_limit_of_address_space_is_what_is_available(self):
+        import json
+        done = self.limited("inspect", TINY, "--json", "--threads", 1)
+        if done.returncode != 0 and "Sanitizer" in done.stderr:
+            self.skipTest("sanitizers take more address space than that")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLess(json.loads(done.stdout)["available_bytes"], self.LIMIT)
+
+    @harness.needs_model
+    def test_the_largest_context_that_fits_is_offered(self):
+        if self.limited("--version").returncode != 0:
+            self.skipTest("sanitizers take more address space than that")
+        # Threads take address space beside what the plan counts: generate says what is left then.
+        done = self.limited("generate", "--model", MODEL, "--prompt", "x", "--context", 8192,
+                            "--max-tokens", 2, "--threads", 2)
+        self.assert_fails(done, 1, "context of 8192 tokens", "largest context that fits is")
+        done = self.limited("chat", "--model", MODEL, "--max-tokens", 2, "--threads", 2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("the most that fits into memory", done.stderr)
+        done = self.limited("chat", "--model", MODEL, "--threads", 1000)
+        self.assert_fails(done, 1, "not enough memory", "fewer threads")
 
 
 @harness.needs_model
@@ -99,6 +148,18 @@ class Documents(harness.ProgramTest):
             done = run("generate", "--model", path, "--prompt", "x", limit_s=20)
             self.assert_fails(done, 1, str(path))
             self.assertEqual(pathlib.Path(path).stat().st_size, 5 << 20)
+
+    def test_a_model_cut_while_it_is_used_is_an_error_that_names_it(self):
+        with temporary_file(pathlib.Path(MODEL).read_bytes(), ".gguf") as path:
+            chat = harness.start("chat", "--model", path, "--max-tokens", 4, "--quiet",
+                                 stdin=subprocess.PIPE)
+            chat.stdin.write(b"Hello\n")
+            chat.stdin.flush()
+            self.assertTrue(chat.stdout.read(1))
+            os.truncate(path, 4096)
+            _, errors = chat.communicate(b"Go on\n", timeout=harness.LIMIT_S)
+            self.assertEqual(chat.returncode, 1, errors)
+            self.assertIn(f"quantspec: error: {path}: ", errors.decode())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ FIELDS = {
     "decode_tokens_per_s": float, "gamma": (int, str), "rounds": int, "drafted": int,
     "accepted": int, "acceptance": (float, type(None)), "accepted_by_position": list,
     "draft_s": float, "verify_s": float, "seal_s": float, "other_s": float, "cache_digest": str,
+    "cached_tokens": int, "draft": str,
     "memory_bytes": dict, "peak_rss_bytes": int, "isa": str, "threads": int, "model": dict,
 }
 RAW = ["--chat", "off", "--prompt", "Once upon a time there was a", "--ignore-eos"]
@@ -38,6 +39,9 @@ class Generate(harness.ProgramTest):
         memory = done["memory_bytes"]
         self.assertEqual(memory["total"],
                          memory["weights"] + memory["cache"] + memory["scratch"])
+        self.assertEqual(memory["cache"], memory["pool"] + memory["tail"])
+        self.assertEqual(done["cached_tokens"], 0)
+        self.assertEqual(done["draft"], "groups")
         self.assertEqual(set(done["model"]), {"name", "architecture", "layers", "context"})
         parts = done["draft_s"] + done["verify_s"] + done["seal_s"] + done["other_s"]
         self.assertAlmostEqual(parts, done["decode_s"], delta=0.05 * done["decode_s"] + 0.01)

@@ -29,6 +29,16 @@ class Inspect(harness.ProgramTest):
         floats = self.run_json("inspect", path, "--weights", "float")["memory_bytes"]
         self.assertGreater(floats["weights"], small["weights"])
 
+    def test_sequences_have_tails_of_their_own_and_one_pool(self):
+        path = harness.TINY_MODELS / "llama-long.gguf"
+        one = self.run_json("inspect", path, "--context", 1024)["memory_bytes"]
+        four = self.run_json("inspect", path, "--context", 1024, "--sequences", 4)["memory_bytes"]
+        self.assertEqual(four["tail"], 4 * one["tail"])
+        self.assertEqual(four["pool"], 4 * one["pool"])
+        shared = self.run_json("inspect", path, "--context", 1024, "--sequences", 4,
+                               "--cache-tokens", 2048)["memory_bytes"]
+        self.assertEqual(shared["pool"], 2 * one["pool"])
+
     def test_the_draft_plan_has_a_default_and_the_limit_of_the_layers(self):
         path = harness.TINY_MODELS / "llama-gqa.gguf"
         self.assertEqual(self.run_json("inspect", path)["draft_exact_layers"], 0)

@@ -62,6 +62,21 @@ class Usage(harness.ProgramTest):
         for option, value, expected in cases:
             self.assert_fails(run("generate", "--prompt", "x", option, value), 2, option, expected)
 
+    def test_an_empty_value_is_a_value(self):
+        tiny = ["generate", "--model", harness.TINY_MODELS / "llama-gqa.gguf", "--max-tokens", 2]
+        done = run(*tiny, "--chat", "off", "--prompt=x", "--system=", "--quiet")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assert_fails(run(*tiny, "--prompt=x", "--stop=", "--temperature=1.5"), 2, "--stop",
+                          "empty text")
+        with harness.temporary_file("A document.") as path:
+            given = run(*tiny, "--chat", "off", "--quiet", "--prompt=", f"--file={path}")
+            self.assertEqual((given.returncode, given.stderr), (0, ""))
+            alone = run(*tiny, "--chat", "off", "--quiet", f"--file={path}")
+            self.assertEqual(given.stdout, alone.stdout)
+        self.assert_fails(run(*tiny, "--prompt", "x", "--temperature=", "--quiet"), 2,
+                          "--temperature: found ''")
+        self.assert_fails(run(*tiny, "--prompt", "x", "--quiet="), 2, "''")
+
     def test_lists_of_bench_are_checked(self):
         self.assert_fails(run("bench", "--depth", "1,,2"), 2, "--depth")
         self.assert_fails(run("bench", "--gamma", "auto,77"), 2, "--gamma", "'77'")

@@ -10,11 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "base/mapped_file.h"
-#include "quant/ggml_blocks.h"
+#include "formats/load_model.h"
 #include "quantspec/text.h"
-#include "text/gguf_tokenizer.h"
 #include "text/tiny_vocabulary.h"
+#include "text/tokenizer.h"
 
 namespace quantspec {
 namespace {
@@ -58,22 +57,17 @@ protected:
     names.insert(names.begin(), {golden()["bos"].get<std::string>(),
                                  golden()["eos"].get<std::string>()});
     for (const std::string &name : names)
-      tokens.push_back({name, 3});
-    TinyVocabulary file("gpt2");
-    file.Text("tokenizer.ggml.pre", "gpt-2").Tokens(tokens, /*scores=*/false);
-    file.Texts("tokenizer.ggml.merges", {}).Id("bos", 256).Id("eos", 257);
-    file.Text("tokenizer.chat_template",
-              golden()["template"].get<std::string>());
-    bytes_ = file.Finish();
-    const Gguf gguf =
-        Gguf::Parse(std::as_bytes(std::span(bytes_)), "tiny", GgmlTypeSize);
-    tokenizer_ = MakeTokenizer(gguf);
-    chat_ = MakeChatFormat(gguf, *tokenizer_);
-    ASSERT_NE(chat_, nullptr);
+      tokens.push_back({name, TokenType::kControl});
+    TokenizerSpec spec = TinySpec(TokenizerKind::kByteLevelBpe, tokens);
+    spec.bos = 256;
+    spec.eos = 257;
+    spec.ends = {257};
+    tokenizer_ = MakeTokenizer(spec);
+    chat_ = MakeChatFormat(golden()["template"].get<std::string>(), spec,
+                           *tokenizer_);
   }
   const Json &golden() const { return Families()[GetParam()]; }
 
-  std::string bytes_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<ChatFormat> chat_;
 };
@@ -172,10 +166,10 @@ TEST(ChatGolden, TheDemoModelsPromptsHaveTheReferencesTokens) {
   const char *model = std::getenv("QUANTSPEC_TEST_MODEL");
   if (model == nullptr)
     GTEST_SKIP() << "QUANTSPEC_TEST_MODEL names no model file";
-  const MappedFile mapped(model);
-  const Gguf file = Gguf::Parse(mapped.bytes(), model, GgmlTypeSize);
-  const auto tokenizer = MakeTokenizer(file);
-  const auto chat = MakeChatFormat(file, *tokenizer);
+  const LoadedModel source = LoadModel(model);
+  const auto tokenizer = MakeTokenizer(*source.tokenizer);
+  const auto chat =
+      MakeChatFormat(*source.chat_template, *source.tokenizer, *tokenizer);
   for (const Json &one : Families().back()["cases"]) {
     EXPECT_EQ(chat->Format(Messages(one["messages"])),
               one["tokens"].get<std::vector<Token>>());

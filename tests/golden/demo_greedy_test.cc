@@ -23,7 +23,7 @@ TEST(DemoGreedy, GivesTheTokensOfAnIndependentImplementation) {
   options.model_path = model;
   options.weights = WeightMode::kFloat;
   options.threads = 2;
-  const auto engine = Engine::Load(ModelFile::Open(options), options);
+  const auto engine = Engine::Load(ModelFile::Open(options));
   const auto session = engine->Open({.context = 512, .cache = CacheKind::kFull});
   session->Prefill(golden["prompt"].get<std::vector<Token>>());
   GenerateOptions generate;

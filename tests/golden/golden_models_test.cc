@@ -50,11 +50,14 @@ std::vector<Case> ReadCases() {
 
 bool IsFull(const Case& c) { return c.view == "full"; }
 
-// Of the largest logit of a row: float32 against float64, with room for a code that falls on the
-// other side of a rounding boundary. The cpu backend rounds queries and probabilities to 8 bits
+// Of the largest logit of a row: float32 against float64, with room for codes that fall on the
+// other side of a rounding boundary, which are a sixteenth of a step of the upper plane to the
+// target and a whole step to the draft. The cpu backend rounds queries and probabilities to 8 bits
 // where it reads sealed groups.
 float Tolerance(const Case& c, BackendKind backend) {
-  return IsFull(c) || backend == BackendKind::kReference ? 1e-3f : 3e-2f;
+  if (IsFull(c)) return 1e-3f;
+  if (backend == BackendKind::kCpu) return 4e-2f;
+  return c.view == "hierarchical draft" ? 1e-2f : 2e-3f;
 }
 
 // The largest difference of two rows over the largest magnitude of `expected`.
@@ -80,7 +83,8 @@ std::vector<float> LastLogits(Session& session, const Case& c) {
     EXPECT_EQ(rows.size(), count * c.vocab);
     logits.insert(logits.end(), rows.begin(), rows.end());
     done += count;
-    session.Rewind(static_cast<int>(done));
+    // Rows of drafts cannot be committed.
+    if (reader == Reader::kTarget) session.Rewind(static_cast<int>(done));
   }
   EXPECT_EQ(session.length(), static_cast<int>(tokens.size()));
   return logits;
@@ -93,7 +97,7 @@ float ErrorOf(const Case& c, BackendKind backend) {
   options.weights = WeightMode::kFloat;
   options.backend = backend;
   options.threads = 2;
-  const auto engine = Engine::Load(ModelFile::Open(options), options);
+  const auto engine = Engine::Load(ModelFile::Open(options));
   SessionOptions session_options;
   session_options.cache = IsFull(c) ? CacheKind::kFull : CacheKind::kHierarchical;
   const auto session = engine->Open(session_options);

@@ -77,8 +77,8 @@ RECIPES = [
            tensor_types=SMALL_ENDS),
     Recipe("llama-mqa-tied-bias", config("llama", 4, 1, 16), tied=True,
            biases=ATTENTION, tensor_types={"token_embd": TYPES.Q5_0}),
-    Recipe("llama-long", config("llama", 2, 1, 64, context=512, rope_base=100000.0),
-           weight_type=TYPES.Q8_0, prompt_tokens=300),
+    Recipe("llama-long", config("llama", 2, 1, 64, context=2048, rope_base=100000.0),
+           weight_type=TYPES.Q8_0, prompt_tokens=900),
     Recipe("llama-head80", config("llama", 2, 1, 80), weight_type=TYPES.BF16,
            tensor_types=SMALL_ENDS),
     Recipe("llama-head96-partial", config("llama", 2, 2, 96, rotated=64), weight_type=TYPES.Q8_0),
@@ -236,9 +236,9 @@ def main():
         if recipe.prompt_tokens >= SEALING_TOKENS:
             model = read_gguf(path, np.float64)
             model.cache_type = np.float16
-            model.forward(tokens[:-SCORED_ROWS])
-            views["hierarchical target"] = model.sealed_copy(planes=2)
-            views["hierarchical draft"] = model.sealed_copy(planes=1)
+            model.read_prompt(tokens[:-SCORED_ROWS])
+            views["hierarchical target"] = model.as_read(planes=2)
+            views["hierarchical draft"] = model.as_read(planes=1)
         for view, reader in views.items():
             rows = reader.logits(reader.forward(tokens[-SCORED_ROWS:]))
             cases.append({"model": path.name, "view": view, "tokens": tokens, "rows": SCORED_ROWS,

@@ -84,6 +84,17 @@ def seal(values, axis, planes):
     return zero + (upper + lower / 16) * scale
 
 
+def sealed(k, v, start, end, planes, group):
+    """Keys and values with tokens [start, end) sealed: keys per channel over a group's tokens,
+    values per token over the head's channels."""
+    k, v = k.copy(), v.copy()
+    for first in range(start, end, group):
+        span = slice(first, first + group)
+        k[span] = seal(k[span], 0, planes)
+        v[span] = seal(v[span], 2, planes)
+    return k, v
+
+
 class Model:
     """Weights [outputs, inputs] by GGUF name, q and k in half-split order."""
 
@@ -161,21 +172,31 @@ class Model:
         self.length += count
         return self._rms_norm(x, self.tensors["output_norm.weight"])
 
-    def sealed_copy(self, planes, group=128):
-        """This model with its cache as a reader of `planes` planes sees it after a prefill.
+    def read_prompt(self, tokens, group=128):
+        """Appends a prompt as the hierarchical cache keeps it: in chunks of two groups, each of
+        which reads all chunks before it in both planes and itself as it is."""
+        self.dense = [None] * self.config.layers  # keys and values before they are sealed
+        chunk = 2 * group
+        for start in range(0, len(tokens), chunk):
+            self.forward(tokens[start:start + chunk])
+            for layer, (k, v) in enumerate(self.cache):
+                before = self.dense[layer]
+                new = (k[start:], v[start:])
+                self.dense[layer] = new if before is None else tuple(
+                    np.concatenate(parts) for parts in zip(before, new))
+                if self.length - start == chunk:
+                    self.cache[layer] = sealed(k, v, start, self.length, 2, group)
 
-        Whole groups of tokens are sealed as long as at least one more group stays dense: keys per
-        channel over a group's tokens, values per token over the head's channels.
-        """
+    def as_read(self, planes, group=128):
+        """This model with its cache as a reader of `planes` planes sees it after read_prompt; the
+        newest two groups are read in both planes."""
         copy = Model(self.config, self.tensors)
         copy.cache_type, copy.length = self.cache_type, self.length
+        older = max((self.length // (2 * group) - 1) * 2 * group, 0)
         for layer, (k, v) in enumerate(self.cache):
             k, v = k.copy(), v.copy()
-            for first in range(0, (self.length // group - 1) * group, group):
-                span = slice(first, first + group)
-                k[span] = seal(k[span], 0, planes)
-                v[span] = seal(v[span], 2, planes)
-            copy.cache[layer] = (k, v)
+            k[:older], v[:older] = (rows[:older] for rows in self.dense[layer])
+            copy.cache[layer] = sealed(k, v, 0, older, planes, group)
         return copy
 
     def logits(self, hidden):

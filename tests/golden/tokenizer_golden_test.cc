@@ -12,10 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "formats/gguf_tokenizer.h"
+#include "io/gguf_file.h"
 #include "quant/ggml_blocks.h"
 #include "quantspec/text.h"
-#include "text/gguf_tokenizer.h"
+#include "text/tokenizer.h"
 
 namespace quantspec {
 namespace {
@@ -77,8 +78,9 @@ std::unique_ptr<Tokenizer> TokenizerOf(const Json& golden) {
   } else {
     path = Golden("tokenizers/" + golden["gguf"].get<std::string>());
   }
-  const MappedFile file(path);
-  return MakeTokenizer(Gguf::Parse(file.bytes(), path, GgmlTypeSize));
+  const GgufFile file = OpenGguf(path, GgmlTypeSize);
+  std::vector<std::string> warnings;
+  return MakeTokenizer(ReadGgufTokenizer(file.gguf, file.header, &warnings));
 }
 
 std::string Printable(const std::string& text) {

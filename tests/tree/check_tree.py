@@ -19,14 +19,23 @@ LAYERS = {
     "quant": {"base"},
     "decode": {"base"},
     "kernels": {"base", "quant"},
-    "text": {"base", "io"},
+    "text": {"base"},
     "cache": {"base", "quant", "kernels/backend.h"},
-    "model": {"base", "io", "quant", "kernels/backend.h", "cache/kv_cache.h"},
-    "engine": {"base", "io", "quant", "decode", "text", "kernels", "cache", "model"},
+    "formats": {"base", "io", "quant", "text", "kernels/backend.h"},
+    "model": {"base", "quant", "kernels/backend.h", "cache/draft_policy.h", "cache/kv_cache.h",
+              "formats/loaded_model.h", "formats/model_config.h"},
+    "engine": {"base", "quant", "decode", "text", "kernels", "cache", "model",
+               "formats/load_model.h", "formats/loaded_model.h", "formats/model_config.h",
+               "formats/random_model.h"},
 }
+# Public headers that a folder under src/ may include, where not all of them.
+PUBLIC = {"decode": {"quantspec/types.h", "quantspec/error.h"}}
 # Tests may also use the implementations behind the interface that their folder is written against.
-TEST_EXTRA = {"io": {"quant"}, "text": {"quant"},
-              "cache": {"kernels"}, "model": {"kernels", "cache"}}
+TEST_EXTRA = {"io": {"quant"}, "cache": {"kernels"}, "model": {"kernels", "cache", "formats"},
+              "engine": {"formats"}}
+# Names of a file format's own things, which only these folders know.
+FOREIGN = re.compile(r"\w*(?:gguf|ggml)\w*", re.IGNORECASE)
+FOREIGN_FOLDERS = ("io", "quant", "formats")
 LINE_LIMIT = 400
 SOURCES = (".h", ".cc", ".inc")
 FOLDERS = ("include", "src", "apps", "tests", "bench", "examples")
@@ -41,10 +50,11 @@ FLAGS = re.compile(r"-march=|-mtune=|-ffast-math|-Ofast|"
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 
 
-def strip_comments(text):
-    """`text` with comments and string contents blanked, line breaks kept."""
+def strip_comments(text, strings=True):
+    """`text` with comments and, if asked, string contents blanked, line breaks kept."""
     pattern = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
-    return pattern.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    return pattern.sub(lambda m: m.group() if m.group()[0] == '"' and not strings
+                       else re.sub(r"[^\n]", " ", m.group()), text)
 
 
 class Tree:
@@ -78,6 +88,7 @@ class Tree:
             self.check_text(path, data, text)
             self.check_includes(path, text)
             self.check_library_words(path, text)
+            self.check_foreign_names(path, text)
             if path.endswith("_test.cc"):
                 self.check_globbed(path)
         for path, text in self.build_files.items():
@@ -110,6 +121,7 @@ class Tree:
         if target.startswith("quantspec/"):
             if f"include/{target}" not in self.files:
                 self.breach(path, line, f"includes {target}, which is not in include/")
+            self.check_public(path, line, target)
             return
         if path.startswith("include/"):
             self.breach(path, line, f"a public header includes {target}: only quantspec/... there")
@@ -118,8 +130,10 @@ class Tree:
             own = "/".join(path.split("/")[:2])
             beside = (pathlib.PurePosixPath(path).parent / target).as_posix()
             if f"src/{target}" in self.files:
-                self.breach(path, line, f"a program includes {target}: only quantspec/... and "
-                                        "its own files")
+                self.breach(path, line, f"a program includes {target}: only quantspec/..., "
+                                        "bench/... and its own files")
+            elif target.startswith("bench/") and target in self.files:
+                return
             elif not any(p in self.files for p in (f"{own}/{target}", f"apps/{target}", beside)):
                 self.breach(path, line, f"includes {target}, which is nowhere in {own}/")
             return
@@ -130,6 +144,12 @@ class Tree:
                                     "relative to src/)")
             return
         self.check_layer(path, line, target)
+
+    def check_public(self, path, line, target):
+        folder = path.split("/")[1] if path.startswith("src/") else ""
+        if target not in PUBLIC.get(folder, {target}):
+            self.breach(path, line, f"{folder} may not include {target}: of the public headers "
+                                    f"only {', '.join(sorted(PUBLIC[folder]))}")
 
     def check_layer(self, path, line, target):
         folder = path.split("/")[1]
@@ -153,6 +173,14 @@ class Tree:
             self.breach(path, line, f"{match.group().strip(' (')}: the library prints nothing and "
                                     "never exits")
 
+    def check_foreign_names(self, path, text):
+        parts = path.split("/")
+        if parts[0] != "src" or parts[1] in FOREIGN_FOLDERS or path.endswith("_test.cc"):
+            return
+        for line, match in self.each_match(path, strip_comments(text, strings=False), FOREIGN):
+            self.breach(path, line, f"{match.group()}: names of a file format belong in "
+                                    "src/formats")
+
     def check_globbed(self, path):
         """Every test is named in, or globbed by, the nearest build file."""
         folder = path.rpartition("/")[0]
@@ -174,10 +202,14 @@ class Tree:
 WRONG_TREES = {
     "includes upward": ("src/base/a.h", '#include "io/b.h"\n', "base may not include io/b.h"),
     "neighbour": ("src/decode/a.h", '#include "io/b.h"\n', "decode may not include io/b.h"),
+    "engine's header": ("src/decode/a.h", '#include "quantspec/p.h"\n',
+                        "decode may not include quantspec/p.h"),
     "implementation": ("src/model/a.h", '#include "kernels/cpu/c.h"\n',
                        "model may not include kernels/cpu/c.h"),
     "lost include": ("src/io/a.h", '#include "io/none.h"\n', "not in src/"),
     "program inside": ("apps/cli/a.cc", '#include "io/b.h"\n', "a program includes io/b.h"),
+    "program without tool": ("apps/cli/a.cc", '#include "bench/none.h"\n', "nowhere in apps/cli/"),
+    "library and tool": ("src/io/a.cc", '#include "bench/t.h"\n', "not in src/"),
     "public header": ("include/quantspec/a.h", '#include "io/b.h"\n', "a public header includes"),
     "unknown layer": ("src/misc/a.h", '#include "io/b.h"\n', "not a known layer"),
     "intrinsics": ("src/kernels/reference/a.cc", "#include <immintrin.h>\n", "intrinsics belong"),
@@ -189,16 +221,26 @@ WRONG_TREES = {
     "flag": ("src/io/CMakeLists.txt", "add_compile_options(-mavx2)\n", "compiler flag"),
     "native": ("cmake/a.cmake", 'set(CMAKE_CXX_FLAGS "-march=native")\n', "compiler flag"),
     "fast math": ("src/io/CMakeLists.txt", "add_compile_options(-ffast-math)\n", "compiler flag"),
+    "foreign name": ("src/text/a.cc", "int F(const Gguf& file);\n", "belong in src/formats"),
+    "foreign key": ("src/engine/a.cc", 'auto x = "tokenizer.ggml.pre";\n', "belong in src/formats"),
     "lost test": ("src/io/deep/a_test.cc", "\n", "no CMakeLists.txt builds this test"),
 }
 RIGHT_TREE = {
     "src/io/b.h": "#include <string>\n// printf(1) in a comment is fine\n",
     "src/io/b_test.cc": '#include "io/b.h"\nint main() { printf("fine in a test"); }\n',
     "src/io/CMakeLists.txt": "qs_module(io DEPENDS base)\n",
+    "src/text/t.h": "// what a GGUF file calls it is fine in a comment\n",
+    "src/formats/f.h": "struct Gguf;\n",
     "src/kernels/cpu/c.h": "#include <immintrin.h>\n",
+    "src/io/c.h": '#include "quantspec/p.h"\n',
+    "src/decode/a.cc": '#include "quantspec/types.h"\n',
     "include/quantspec/p.h": "#include <string>\n",
+    "include/quantspec/types.h": "#include <string>\n",
     "apps/cli/m.cc": '#include "quantspec/p.h"\n#include "cli/n.h"\n#include "cli/n.h"\n',
     "apps/cli/n.h": "// own\n",
+    "apps/cli/o.cc": '#include "bench/t.h"\n',
+    "bench/t.h": '#include "quantspec/p.h"\n',
+    "bench/t.cc": '#include "bench/t.h"\n#include "io/b.h"\n',
 }
 
 
