@@ -1,10 +1,12 @@
 #include "model/transformer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "model/head.h"
 #include "model/rope_table.h"
+#include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
@@ -351,7 +353,27 @@ void Transformer::FeedForward(int index, Reader reader, RowKind kind, Rows x) {
   backend_->MatMul(gate, {&down, 1}, activations);
 }
 
+void Transformer::CheckFinite(ConstRows x) {
+  const ConstRows host = backend_->OnHost(x, host_embedded_.data);
+  // The squares of larger numbers overflow, and a norm makes zeros of all. Read as whole numbers,
+  // magnitudes keep their order, and infinity and NaN are the largest.
+  constexpr int32_t kLargest = std::bit_cast<int32_t>(1e18f);
+  int32_t largest = 0;
+  for (int64_t row = 0; row < host.rows; ++row) {
+    for (int64_t i = 0; i < host.columns; ++i) {
+      largest = std::max(largest, std::bit_cast<int32_t>(host.Row(row)[i]) & 0x7FFFFFFF);
+    }
+  }
+  if (largest < kLargest) return;
+  throw Error(
+      ErrorKind::kCorrupt,
+      "the model's numbers are not finite behind its last layer: its weights overflow; they "
+      "are damaged, or of a format that was read wrongly");
+}
+
 LogitRows Transformer::Logits(Reader reader, Rows x) {
+  // Quantised products would make zeros of such numbers. What a draft makes is judged anyway.
+  if (reader == Reader::kTarget) CheckFinite(x);
   const Rows normed = normed_.Rows(0, x.rows), logits = logits_.Rows(0, x.rows),
              maxima = maxima_.Rows(0, x.rows);
   backend_->RmsNorm(x, model_.output_norm(), model_.config().final_epsilon, normed);

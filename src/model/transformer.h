@@ -69,7 +69,8 @@ class Transformer {
   // Appends every sequence's tokens to its cache as rows of kDecode and returns the logits
   // [all rows, vocab] in the order given, on the host, valid until the next call. At most
   // limits.step_rows rows in all, kStepRows a sequence, each within its cache's Room(). Allocates
-  // nothing. Throws as Model::Embed does, before anything is changed.
+  // nothing. Throws as Model::Embed does, before anything is changed; and Error{kCorrupt} where the
+  // target's numbers are not finite, with the rows still in the caches.
   LogitRows Step(Reader reader, std::span<const StepRows> sequences);
 
   // Appends the first rows of a chunk or all of it: 1 to the cache's PromptRoom() tokens.
@@ -81,7 +82,8 @@ class Transformer {
   bool AdvancePrompt(int most, PromptRows& prompt);
   // Ends `prompt`; its rows are dropped from the cache unless they were committed.
   void EndPrompt(PromptRows& prompt);
-  // Logits of the last row of a prompt that is through all layers, as Step returns them.
+  // Logits of the last row of a prompt that is through all layers, as Step returns them. Throws
+  // Error{kCorrupt} if the row's numbers are not finite.
   LogitRows PromptLogits(const PromptRows& prompt);
 
   Backend& backend() const { return *backend_; }
@@ -104,6 +106,9 @@ class Transformer {
   // Rotates a slice's queries and keys, stores its keys and values, says what it attends over.
   AttendRows StoreRows(int index, Reader reader, const Slice& slice, Rows q, Rows k, ConstRows v);
   LogitRows Logits(Reader reader, Rows x);
+  // Throws Error{kCorrupt} if the last layer left a number that is not finite, or whose square is
+  // not.
+  void CheckFinite(ConstRows x);
   // Embeds tokens as rows of host_embedded_ from `row` on.
   Rows EmbedOnHost(std::span<const Token> tokens, int row);
   // Rows without gaps.

@@ -10,6 +10,7 @@
 
 #include "formats/random_model.h"
 #include "kernels/reference/opaque_backend.h"
+#include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
@@ -26,8 +27,10 @@ enum class Kind { kCpu, kReference, kOpaque };
 
 struct Machine {
   explicit Machine(WeightMode mode, Kind backend_kind = Kind::kCpu, int draft_exact_layers = 0,
-                   int threads = 2)
-      : source(RandomModel(SmallConfig())), threads_pool(threads), kind(backend_kind) {
+                   int threads = 2, const LoadedModel* of = nullptr)
+      : source(of != nullptr ? *of : RandomModel(SmallConfig())),
+        threads_pool(threads),
+        kind(backend_kind) {
     WeightOptions options;
     options.mode = mode;
     options.draft_exact_layers = draft_exact_layers;
@@ -250,6 +253,38 @@ TEST(Transformer, RunsOnMemoryThatOnlyTheBackendMayTouch) {
     }
     EXPECT_EQ(outcomes[0], outcomes[1]);
     EXPECT_EQ(digests[0], digests[1]);
+  }
+}
+
+// Weights that overflow.
+class HugeReader : public TensorReader {
+ public:
+  explicit HugeReader(float value) : value_(value) {}
+  void Decode(int64_t, Rows out) const override {
+    std::fill_n(out.data, out.rows * out.columns, value_);
+  }
+
+ private:
+  float value_;
+};
+
+TEST(Transformer, NumbersThatAreNotFiniteAreAnError) {
+  struct Case {
+    const char* tensors;
+    float value;
+  };
+  // Products that overflow, and embeddings whose norm does.
+  for (const Case huge : {Case{"ffn", 3e38f}, {"embedding", 1e25f}}) {
+    for (const WeightMode mode : {WeightMode::kFloat, WeightMode::kNested, WeightMode::kBf16}) {
+      LoadedModel source = RandomModel(SmallConfig());
+      for (SourceTensor& tensor : source.tensors) {
+        if (tensor.name.find(huge.tensors) == std::string::npos) continue;
+        tensor.reader = std::make_shared<HugeReader>(huge.value);
+      }
+      Machine machine(mode, Kind::kCpu, 0, 2, &source);
+      Line line(machine);
+      EXPECT_THROW(line.Prompt(SomeTokens(5, 1)), Error);
+    }
   }
 }
 
