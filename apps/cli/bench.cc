@@ -278,6 +278,10 @@ EngineCapacity CapacityOf(const Options& options, const ModelFile& file) {
   SessionOptions session = options.model.session;
   const int deepest = *std::max_element(options.depths.begin(), options.depths.end());
   session.context = Bench::ContextAt(options, file.info().context, deepest);
+  if (capacity.cache_tokens == 0) {
+    const int64_t tokens = int64_t{session.context} * capacity.sequences;
+    capacity.cache_tokens = static_cast<int>(std::min<int64_t>(tokens, kMaxCacheTokens));
+  }
   CheckMemory(file, session, capacity);
   return capacity;
 }
