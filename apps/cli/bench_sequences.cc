@@ -23,20 +23,17 @@ struct Reading {
   std::optional<StreamEvent> last;
 };
 
-// Takes the events that are there; true if one was.
-bool TakeEvents(Reading& reading) {
-  bool has_taken = false;
-  while (!reading.last) {
-    std::optional<StreamEvent> event = reading.stream->Next(0);
-    if (!event) break;
-    has_taken = true;
-    if (event->kind == StreamEvent::Kind::kToken) {
-      reading.tokens.push_back(event->token);
-    } else {
-      reading.last = std::move(event);
-    }
+// Takes the next event, waited for at most `timeout_s`; true if there was one.
+bool TakeEvent(Reading& reading, double timeout_s) {
+  if (reading.last) return false;
+  std::optional<StreamEvent> event = reading.stream->Next(timeout_s);
+  if (!event) return false;
+  if (event->kind == StreamEvent::Kind::kToken) {
+    reading.tokens.push_back(event->token);
+  } else {
+    reading.last = std::move(event);
   }
-  return has_taken;
+  return true;
 }
 
 size_t CountTokens(std::span<const Reading> readings) {
@@ -53,7 +50,9 @@ double ReadAll(std::span<Reading> readings) {
   double rate = 0;
   for (;;) {
     bool has_taken = false;
-    for (Reading& reading : readings) has_taken |= TakeEvents(reading);
+    for (Reading& reading : readings) {
+      while (TakeEvent(reading, 0)) has_taken = true;
+    }
     if (Interrupted()) throw Cancelled();
     const auto has_begun = [](const Reading& reading) { return !reading.tokens.empty(); };
     const auto has_ended = [](const Reading& reading) { return reading.last.has_value(); };
@@ -70,16 +69,7 @@ double ReadAll(std::span<Reading> readings) {
                   "the sequences never decoded all together: raise --cache-tokens or --tokens");
     }
     // Waits without turning: the threads that compute need the cores.
-    if (!has_taken) {
-      const auto open = std::ranges::find_if_not(readings, has_ended);
-      if (std::optional<StreamEvent> event = open->stream->Next(0.001)) {
-        if (event->kind == StreamEvent::Kind::kToken) {
-          open->tokens.push_back(event->token);
-        } else {
-          open->last = std::move(event);
-        }
-      }
-    }
+    if (!has_taken) TakeEvent(*std::ranges::find_if_not(readings, has_ended), 0.001);
   }
 }
 

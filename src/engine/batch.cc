@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "decode/generate.h"
-#include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
@@ -273,19 +272,12 @@ void Batch::End(Job& job, StreamEvent::Kind kind) {
 
 void Batch::Fail(Job& job) {
   if (job.is_over()) return;
-  StreamEvent event;
-  event.kind = StreamEvent::Kind::kError;
   try {
     throw;
-  } catch (const Error& error) {
-    event.error_kind = error.kind();
-    event.error = error.what();
-  } catch (const std::exception& error) {
-    event.error_kind = ErrorKind::kMemory;
-    event.error = error.what();
+  } catch (const std::exception& exception) {
+    job.last = ErrorEvent(exception);
   }
   ++counters_.failed;
-  job.last = std::move(event);
 }
 
 }  // namespace quantspec

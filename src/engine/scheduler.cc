@@ -188,12 +188,7 @@ class SchedulerImpl : public Scheduler {
         waiting->job->sequence = std::make_unique<Sequence>(core_, engine_->SequenceOf(session));
         batch_.Add(std::move(waiting->job));
       } catch (const std::exception& exception) {
-        const auto* error = dynamic_cast<const Error*>(&exception);
-        StreamEvent event;
-        event.kind = StreamEvent::Kind::kError;
-        event.error_kind = error != nullptr ? error->kind() : ErrorKind::kMemory;
-        event.error = exception.what();
-        stream->Push(std::move(event));
+        stream->Push(ErrorEvent(exception));
       }
     }
     return has_admitted;

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "quantspec/error.h"
+
 namespace quantspec {
 namespace {
 
@@ -55,6 +57,15 @@ std::optional<StreamEvent> StreamQueue::Next(double timeout_s) {
 
 void StreamQueue::Cancel() {
   if (!is_cancelled_.exchange(true)) bell_->Ring();
+}
+
+StreamEvent ErrorEvent(const std::exception& exception) {
+  const auto* error = dynamic_cast<const Error*>(&exception);
+  StreamEvent event;
+  event.kind = StreamEvent::Kind::kError;
+  event.error_kind = error != nullptr ? error->kind() : ErrorKind::kMemory;
+  event.error = exception.what();
+  return event;
 }
 
 std::shared_ptr<Stream> MakeStream(std::shared_ptr<StreamQueue> queue) {

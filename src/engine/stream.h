@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -69,6 +70,9 @@ class StreamQueue {
   std::atomic<bool> is_cancelled_{false};
   std::atomic<int> prompt_done_{0};
 };
+
+// The last event of a request that failed with `exception`; what is no Error ran out of memory.
+StreamEvent ErrorEvent(const std::exception& exception);
 
 // A reader's hold on a queue.
 std::shared_ptr<Stream> MakeStream(std::shared_ptr<StreamQueue> queue);
