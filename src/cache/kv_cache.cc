@@ -49,7 +49,8 @@ void AddRows(Digest& digest, const Backend& backend, KvGeometry geometry,
              const DenseSegment& segment) {
   std::vector<float> row(2 * static_cast<size_t>(geometry.kv_heads * geometry.head_dim));
   for (int64_t i = 0; i < segment.rows; ++i) {
-    backend.LoadKv(geometry, segment, i, row.data(), row.data() + row.size() / 2);
+    backend.LoadKv(geometry, segment, segment.first_row + i, row.data(),
+                   row.data() + row.size() / 2);
     digest.AddValues(std::span<const float>(row));
   }
 }

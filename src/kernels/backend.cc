@@ -23,7 +23,8 @@ void CheckView(const MatrixView<T>& view, int64_t rows, int64_t columns) {
 
 void CheckSegment(const DenseSegment& segment) {
   QS_CHECK(segment.capacity >= 0 && segment.capacity % kDenseRows == 0);
-  QS_CHECK(segment.rows >= 0 && segment.rows <= segment.capacity);
+  QS_CHECK(segment.first_row >= 0 && segment.first_row % kDenseRows == 0);
+  QS_CHECK(segment.rows >= 0 && segment.first_row <= segment.capacity - segment.rows);
   QS_CHECK(segment.first_position >= 0);
   QS_CHECK(IsAligned(segment.keys) && IsAligned(segment.values));
   QS_CHECK(segment.capacity == 0 || (segment.keys != nullptr && segment.values != nullptr));
@@ -47,6 +48,22 @@ void CheckRuns(const KvView& kv) {
     if (run.count == 0) continue;
     QS_CHECK(run.slots != nullptr);
     CheckSegment(kv.sealed, run.planes);
+  }
+}
+
+// A view without gaps, as WeighArgs has it.
+void CheckWholeView(const KvView& kv) {
+  CheckRuns(kv);
+  int64_t tokens = kv.Groups() * kKvGroup;
+  for (int i = 0; i < kv.run_count; ++i) {
+    const GroupRun& run = kv.runs[i];
+    QS_CHECK(run.count == 0 || (!run.by_head && run.planes == Planes::kBoth));
+  }
+  QS_CHECK(kv.dense_count >= 0 && kv.dense_count <= kMaxDenseSegments);
+  for (int i = 0; i < kv.dense_count; ++i) {
+    CheckSegment(kv.dense[i]);
+    QS_CHECK(kv.dense[i].rows == 0 || kv.dense[i].first_position == tokens);
+    tokens += kv.dense[i].rows;
   }
 }
 
@@ -207,6 +224,40 @@ void Backend::Attend(const AttendArgs& args) {
   }
   QS_CHECK(covered == args.q.rows);
   if (args.q.rows > 0) DoAttend(args);
+}
+
+void Backend::WeighRows(const WeighArgs& args) {
+  CheckGeometry(args.geometry);
+  QS_CHECK(args.q_heads > 0 && args.q_heads % args.geometry.kv_heads == 0);
+  QS_CHECK(args.q.rows >= 1 && args.q.rows <= kWeighRows && args.first_position >= 0);
+  CheckView(args.q, args.q.rows, int64_t{args.q_heads} * args.geometry.head_dim);
+  CheckWholeView(args.kv);
+  CheckInside(0, args.masses.columns, args.kv.Tokens());
+  if (args.masses.columns == 0) return;
+  CheckView(args.masses, args.q_heads, args.masses.columns);
+  DoWeighRows(args);
+}
+
+void Backend::ChooseRows(ConstRows masses, int kv_heads, RowPooling pooling, int64_t count,
+                         int32_t* chosen) {
+  QS_CHECK(kv_heads > 0 && masses.rows > 0 && masses.rows % kv_heads == 0);
+  CheckInside(0, count, masses.columns);
+  if (count == 0) return;
+  CheckView(masses, masses.rows, masses.columns);
+  QS_CHECK(masses.columns <= INT32_MAX && chosen != nullptr);
+  DoChooseRows(masses, kv_heads, pooling, count, chosen);
+}
+
+void Backend::GatherKv(KvGeometry geometry, const KvView& from, const int32_t* rows, int64_t count,
+                       const DenseSegment& to, int64_t to_row) {
+  CheckGeometry(geometry);
+  CheckWholeView(from);
+  CheckSegment(to);
+  CheckInside(to_row, count, to.capacity);
+  for (int i = 0; i < from.dense_count; ++i) QS_CHECK(from.dense[i].keys != to.keys);
+  if (count == 0) return;
+  QS_CHECK(rows != nullptr && from.Tokens() > 0);
+  DoGatherKv(geometry, from, rows, count, to, to_row);
 }
 
 void Backend::LoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,

@@ -17,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/thread_pool.h"
 #include "base/view.h"
+#include "kernels/device_memory.h"
 #include "quant/hq8.h"
 
 namespace quantspec {
@@ -88,8 +89,9 @@ struct KvGeometry {
   int head_dim = 0;  // a multiple of 16, at most 256
 };
 
-// Tokens of keys and values of all heads of one layer, in a backend's own order. Rows
-// [0, rows) are live; row i holds position first_position + i.
+// Tokens of keys and values of all heads of one layer, in a backend's own order. Of the storage's
+// rows, [first_row, first_row + rows) are live: what attends reads these alone. Row first_row + i
+// holds position first_position + i. Arguments of operations count rows of the storage.
 struct DenseSegment {
   KvType type = KvType::kF16;
   std::byte* keys = nullptr;  // DenseBytes(...) each, aligned to 64 bytes
@@ -97,6 +99,7 @@ struct DenseSegment {
   int64_t capacity = 0;  // rows; a multiple of kDenseRows
   int64_t rows = 0;
   int64_t first_position = 0;
+  int64_t first_row = 0;  // a multiple of kDenseRows
 };
 inline constexpr int64_t kDenseRows = 16;
 
@@ -127,7 +130,7 @@ struct GroupRun {
 // What a sequence's rows attend over: one softmax over the runs, then the dense segments, in this
 // order. A query at position p sees the groups of runs whole and dense rows at positions <= p.
 inline constexpr int kMaxRuns = 2;
-inline constexpr int kMaxDenseSegments = 2;
+inline constexpr int kMaxDenseSegments = 3;
 struct KvView {
   SealedSegment sealed;
   GroupRun runs[kMaxRuns];
@@ -139,6 +142,11 @@ struct KvView {
     int64_t groups = 0;
     for (int i = 0; i < run_count; ++i) groups += runs[i].count;
     return groups;
+  }
+  int64_t Tokens() const {
+    int64_t tokens = Groups() * kKvGroup;
+    for (int i = 0; i < dense_count; ++i) tokens += dense[i].rows;
+    return tokens;
   }
 };
 
@@ -173,6 +181,30 @@ struct AttendArgs {
   std::span<const AttendRows> sequences;  // cover all rows, in order
 };
 
+// One sequence's rows that weigh its tokens. Each attends over all tokens of the view at positions
+// up to its own.
+inline constexpr int64_t kWeighRows = 32;  // most rows of a call
+struct WeighArgs {
+  KvGeometry geometry;
+  int q_heads = 0;             // as in AttendArgs
+  float scale = 1.0f;          // 1 / sqrt(head_dim), or 1 where queries are scaled already
+  ConstRows q;                 // [rows, q_heads * head_dim], rotated; 1 to kWeighRows rows
+  int64_t first_position = 0;  // of the first row; rows are at consecutive positions
+  // A target's: runs of all heads alike in both planes, then dense rows, at positions 0, 1, 2, ...
+  // without a gap.
+  KvView kv;
+  // Out, [q_heads, columns]: of tokens 0 to columns - 1, which the view has, the sum over the rows
+  // of their shares of the softmax; 0 where no row sees the token.
+  Rows masses;
+};
+
+// What ChooseRows makes of a query head's masses before it compares them.
+enum class RowPooling : uint8_t {
+  kNone,
+  kMean5,  // sums of 5 neighbours over 5; tokens beyond the ends count as zeros
+  kMax7,   // the largest of the 7 neighbours that there are
+};
+
 // ------------------------------------------------------------------------------------- RoPE
 
 enum class RopeLayout : uint8_t {
@@ -197,36 +229,9 @@ struct ScratchLimits {
   int64_t inputs = 0;     // of any weight
   int64_t step_rows = 0;  // of an Attend of kCodes, or a MatMul of kInt16; at most `rows`
   int64_t sequences = 0;  // of an Attend
-  int64_t positions = 0;  // of an Attend: tokens of all its views together
+  int64_t positions = 0;  // tokens of all views of an Attend, of a WeighRows, or of a ChooseRows
   KvGeometry geometry;
   int q_heads = 0;
-};
-
-// Memory of a backend's device: zeroed, aligned to 64 bytes. Only operations of the backend touch
-// its bytes. Outlives the backend object.
-class DeviceMemory {
- public:
-  using Free = void (*)(std::byte* data, size_t bytes);
-  DeviceMemory() = default;
-  DeviceMemory(std::byte* data, size_t bytes, Free free)
-      : data_(data), bytes_(bytes), free_(free) {}
-  ~DeviceMemory() {
-    if (data_ != nullptr) free_(data_, bytes_);
-  }
-  DeviceMemory(DeviceMemory&& other) noexcept { *this = std::move(other); }
-  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
-    std::swap(free_, other.free_);
-    return *this;
-  }
-  std::byte* data() const { return data_; }
-  size_t bytes() const { return bytes_; }
-
- private:
-  std::byte* data_ = nullptr;
-  size_t bytes_ = 0;
-  Free free_ = nullptr;
 };
 
 // ---------------------------------------------------------------------------------- backend
@@ -295,6 +300,17 @@ class Backend {
   void ChooseGroups(ConstRows masses, std::span<const int32_t> slots, int64_t count,
                     int32_t* chosen);
   void Attend(const AttendArgs& args);
+  void WeighRows(const WeighArgs& args);
+  // The `count` tokens of every KV head that weigh most, ascending: masses [q_heads, columns], NaN
+  // as -infinity, are pooled, then added over the query heads of a KV head, both in floats and in
+  // order; the first of equal ones. chosen [kv_heads][count], count <= columns.
+  void ChooseRows(ConstRows masses, int kv_heads, RowPooling pooling, int64_t count,
+                  int32_t* chosen);
+  // Copies tokens rows [kv_heads][count], ascending positions of a view as WeighArgs has it, to
+  // rows [to_row, to_row + count) of every head: sealed ones as UnsealKv decodes them, dense ones
+  // as CopyKv does.
+  void GatherKv(KvGeometry geometry, const KvView& from, const int32_t* rows, int64_t count,
+                const DenseSegment& to, int64_t to_row);
   // For digests and tests, to the host: one row of a dense segment as float, k and v
   // [kv_heads * head_dim].
   void LoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
@@ -335,6 +351,11 @@ class Backend {
   virtual void DoChooseGroups(ConstRows masses, std::span<const int32_t> slots, int64_t count,
                               int32_t* chosen) noexcept = 0;
   virtual void DoAttend(const AttendArgs& args) noexcept = 0;
+  virtual void DoWeighRows(const WeighArgs& args) noexcept = 0;
+  virtual void DoChooseRows(ConstRows masses, int kv_heads, RowPooling pooling, int64_t count,
+                            int32_t* chosen) noexcept = 0;
+  virtual void DoGatherKv(KvGeometry geometry, const KvView& from, const int32_t* rows,
+                          int64_t count, const DenseSegment& to, int64_t to_row) noexcept = 0;
   virtual void DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
                         float* v) const noexcept = 0;
   virtual void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head,

@@ -166,8 +166,7 @@ void CpuBackend::DoAttend(const AttendArgs& args) noexcept {
   int64_t positions = 0;
   bool is_few = args.q.rows <= limits_.step_rows;
   for (const AttendRows& rows : args.sequences) {
-    positions += rows.kv.Groups() * kKvGroup;
-    for (int i = 0; i < rows.kv.dense_count; ++i) positions += rows.kv.dense[i].rows;
+    positions += rows.kv.Tokens();
     is_few &= rows.rows <= kStepRows;
   }
   QS_CHECK(is_few || (args.math != AttendMath::kCodes && args.q.rows <= limits_.rows));

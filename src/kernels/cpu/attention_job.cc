@@ -148,8 +148,7 @@ void AttendJob::RunDense(int head, int64_t first_token, const Part& part,
     memory.visible[row] =
         static_cast<int32_t>(std::clamp(first_seen + row / gqa_, int64_t{0}, segment.rows));
   }
-  const int64_t head_bytes =
-      head * DenseHeadStride(head_dim_, segment.capacity) * ElementBytes(segment.type);
+  const int64_t head_bytes = DenseRowsAt(segment, head_dim_, head);
   DenseWork work;
   work.q = memory.tiles;
   work.head_dim = head_dim_;

@@ -58,10 +58,11 @@ struct SequencePlace {
   float* masses;  // [kv_heads][groups][rows that give them, padded]
 };
 
-// Shares of the scratch memory, in floats: places of sequences, counters of heads, partial states,
-// masses, threads.
+// Shares of the scratch memory, in floats: places of sequences, counters of heads, what a call
+// keeps (of an Attend partial states, then masses; of a ChooseRows a rank of every head's tokens),
+// threads.
 struct ScratchShares {
-  int64_t places, counters, states, masses, thread;
+  int64_t places, counters, states, masses, calls, thread;
   int64_t thread_rows;
 
   explicit ScratchShares(const ScratchLimits& limits) {
@@ -80,11 +81,11 @@ struct ScratchShares {
     states = heads * (CeilDiv(limits.positions, kSplitRows) * StateFloats(step_rows, head_dim) +
                       (kMaxRuns + kMaxDenseSegments) * rests);
     masses = limits.positions / kKvGroup * heads * RoundUp(step_rows, kStatePadding);
+    calls = std::max(states + masses, heads * limits.positions);
     thread = ThreadMemory::Floats(thread_rows, head_dim);
   }
   size_t Bytes(int threads) const {
-    return static_cast<size_t>(places + counters + states + masses + threads * thread) *
-           sizeof(float);
+    return static_cast<size_t>(places + counters + calls + threads * thread) * sizeof(float);
   }
 };
 
@@ -104,7 +105,7 @@ struct Scratch {
     counters = reinterpret_cast<int32_t*>(memory) + shares.places;
     states = reinterpret_cast<float*>(counters + shares.counters);
     masses = states + shares.states;
-    threads = masses + shares.masses;
+    threads = states + shares.calls;
   }
   ThreadMemory Of(int thread) const {
     return {threads + thread * shares.thread, shares.thread_rows, head_dim};

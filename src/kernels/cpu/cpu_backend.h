@@ -57,6 +57,11 @@ class CpuBackend final : public HostBackend {
   void DoChooseGroups(ConstRows masses, std::span<const int32_t> slots, int64_t count,
                       int32_t* chosen) noexcept override;
   void DoAttend(const AttendArgs& args) noexcept override;
+  void DoWeighRows(const WeighArgs& args) noexcept override;
+  void DoChooseRows(ConstRows masses, int kv_heads, RowPooling pooling, int64_t count,
+                    int32_t* chosen) noexcept override;
+  void DoGatherKv(KvGeometry geometry, const KvView& from, const int32_t* rows, int64_t count,
+                  const DenseSegment& to, int64_t to_row) noexcept override;
   void DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
                 float* v) const noexcept override;
   void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head, int64_t slot,

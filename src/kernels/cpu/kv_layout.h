@@ -28,6 +28,11 @@ inline int64_t ElementBytes(KvType type) { return type == KvType::kF32 ? 4 : 2; 
 
 // Elements from a head's first key (or value) to the next head's.
 inline int64_t DenseHeadStride(int head_dim, int64_t capacity) { return capacity * head_dim; }
+// Bytes from a segment's keys (or values) to the live ones of a head: those of whole blocks.
+inline int64_t DenseRowsAt(const DenseSegment& segment, int head_dim, int64_t head) {
+  return (head * DenseHeadStride(head_dim, segment.capacity) + segment.first_row * head_dim) *
+         ElementBytes(segment.type);
+}
 // Within one head.
 inline int64_t DenseKeyIndex(int head_dim, int64_t row, int channel) {
   return row / kTokenBlock * kTokenBlock * head_dim + channel * kTokenBlock + row % kTokenBlock;

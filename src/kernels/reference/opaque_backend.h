@@ -149,6 +149,22 @@ class OpaqueBackend final : public Backend {
     on_host.sequences = sequences;
     backend_->Attend(on_host);
   }
+  void DoWeighRows(const WeighArgs& args) noexcept override {
+    WeighArgs on_host = args;
+    on_host.q = opaque::ToHost(args.q);
+    on_host.kv = opaque::ToHost(args.kv);
+    on_host.masses = opaque::ToHost(args.masses);
+    backend_->WeighRows(on_host);
+  }
+  void DoChooseRows(ConstRows masses, int kv_heads, RowPooling pooling, int64_t count,
+                    int32_t* chosen) noexcept override {
+    backend_->ChooseRows(opaque::ToHost(masses), kv_heads, pooling, count, opaque::ToHost(chosen));
+  }
+  void DoGatherKv(KvGeometry geometry, const KvView& from, const int32_t* rows, int64_t count,
+                  const DenseSegment& to, int64_t to_row) noexcept override {
+    backend_->GatherKv(geometry, opaque::ToHost(from), opaque::ToHost(rows), count,
+                       opaque::ToHost(to), to_row);
+  }
   void DoLoadKv(KvGeometry geometry, const DenseSegment& segment, int64_t row, float* k,
                 float* v) const noexcept override {
     backend_->LoadKv(geometry, opaque::ToHost(segment), row, k, v);

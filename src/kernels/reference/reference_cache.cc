@@ -1,57 +1,21 @@
-// The cache half of the reference backend.
+// The cache of the reference backend; what reads single rows of it is in reference_rows.cc.
 #include <algorithm>
 #include <cmath>
 
 #include "kernels/reference/reference_backend.h"
+#include "kernels/reference/reference_layout.h"
 
 namespace quantspec {
-namespace {
 
-// Element of a dense segment's keys or values.
-int64_t DenseIndex(KvGeometry geometry, int64_t row, int head, int channel) {
-  return (row * geometry.kv_heads + head) * geometry.head_dim + channel;
-}
-
-float LoadDense(KvType type, const std::byte* data, int64_t index) {
-  if (type == KvType::kF32) return reinterpret_cast<const float*>(data)[index];
-  return FloatFromF16(reinterpret_cast<const F16*>(data)[index]);
-}
-
-void StoreDense(KvType type, std::byte* data, int64_t index, float value) {
-  if (type == KvType::kF32) {
-    reinterpret_cast<float*>(data)[index] = value;
-  } else {
-    reinterpret_cast<F16*>(data)[index] = F16FromFloatSaturated(value);
-  }
-}
-
-int64_t CodesOf(KvGeometry geometry) { return int64_t{kKvGroup} * geometry.head_dim; }
-int64_t ValueScalesOf(KvGeometry geometry) {
-  return int64_t{kKvGroup} * (geometry.head_dim / ValueGroup(geometry.head_dim));
-}
-
-// One head's group.
-struct Group {
-  uint8_t *k_upper, *k_lower, *v_upper, *v_lower;  // [kKvGroup][head_dim]
-  GroupScale* k_scales;                            // [head_dim]
-  GroupScale* v_scales;                            // [kKvGroup][head_dim / ValueGroup]
-};
-
-Group GroupAt(KvGeometry geometry, const SealedSegment& segment, int head, int64_t slot) {
-  const int64_t codes = CodesOf(geometry);
-  const int64_t index = head * segment.capacity + slot;
-  auto* upper = reinterpret_cast<uint8_t*>(segment.upper) + index * 2 * codes;
-  uint8_t* lower = segment.lower == nullptr
-                       ? nullptr
-                       : reinterpret_cast<uint8_t*>(segment.lower) + index * 2 * codes;
-  auto* scales = reinterpret_cast<GroupScale*>(segment.scales) +
-                 index * (geometry.head_dim + ValueScalesOf(geometry));
-  return {upper,         lower,
-          upper + codes, lower == nullptr ? nullptr : lower + codes,
-          scales,        scales + geometry.head_dim};
-}
-
-}  // namespace
+using reference::CodesOf;
+using reference::DenseIndex;
+using reference::Group;
+using reference::GroupAt;
+using reference::KeyOf;
+using reference::LoadDense;
+using reference::StoreDense;
+using reference::ValueOf;
+using reference::ValueScalesOf;
 
 size_t ReferenceBackend::DenseBytes(KvGeometry geometry, KvType type, int64_t capacity) const {
   const int64_t values = capacity * geometry.kv_heads * geometry.head_dim;
@@ -120,24 +84,6 @@ void ReferenceBackend::DoSealKv(KvGeometry geometry, const DenseSegment& from, i
   }
 }
 
-namespace {
-
-// Of token t of a group, channel c.
-float KeyOf(const Group& group, int head_dim, int t, int c, Planes planes) {
-  const int64_t at = int64_t{t} * head_dim + c;
-  const uint8_t lower = planes == Planes::kBoth ? group.k_lower[at] : uint8_t{0};
-  return DecodeValue(group.k_scales[c], group.k_upper[at], lower, planes);
-}
-float ValueOf(const Group& group, int head_dim, int t, int c, Planes planes) {
-  const int64_t at = int64_t{t} * head_dim + c;
-  const uint8_t lower = planes == Planes::kBoth ? group.v_lower[at] : uint8_t{0};
-  const int part = ValueGroup(head_dim);
-  return DecodeValue(group.v_scales[t * (head_dim / part) + c / part], group.v_upper[at], lower,
-                     planes);
-}
-
-}  // namespace
-
 void ReferenceBackend::DoUnsealKv(KvGeometry geometry, const SealedSegment& from, int64_t slot,
                                   const DenseSegment& to, int64_t to_row) noexcept {
   for (int head = 0; head < geometry.kv_heads; ++head) {
@@ -191,9 +137,10 @@ void ForEachToken(KvGeometry geometry, const KvView& kv, int head, int64_t posit
       }
     }
   }
-  for (int i = 0; i < kv.dense_count; ++i) {
-    const DenseSegment& segment = kv.dense[i];
-    for (int64_t row = 0; row < segment.rows && segment.first_position + row <= position; ++row) {
+  for (int s = 0; s < kv.dense_count; ++s) {
+    const DenseSegment& segment = kv.dense[s];
+    for (int64_t i = 0; i < segment.rows && segment.first_position + i <= position; ++i) {
+      const int64_t row = segment.first_row + i;
       visit(
           [&](int c) {
             return LoadDense(segment.type, segment.keys, DenseIndex(geometry, row, head, c));
@@ -229,9 +176,7 @@ void ReferenceBackend::AttendSequence(const AttendArgs& args, const AttendRows& 
   const bool has_masses = rows.masses != nullptr && rows.kv.run_count > 0;
   const int64_t groups = has_masses ? rows.kv.runs[0].count : 0;
   std::fill_n(rows.masses, geometry.kv_heads * groups, -INFINITY);
-  int64_t most = rows.kv.Groups() * kKvGroup;
-  for (int i = 0; i < rows.kv.dense_count; ++i) most += rows.kv.dense[i].rows;
-  QS_CHECK(static_cast<size_t>(most) * sizeof(double) <= scores_.bytes());
+  QS_CHECK(static_cast<size_t>(rows.kv.Tokens()) * sizeof(double) <= scores_.bytes());
   for (int64_t row = 0; row < rows.rows; ++row) {
     const int64_t position = rows.first_position + row;
     const bool gives_masses = args.math == AttendMath::kCodes || row == rows.rows - 1;
