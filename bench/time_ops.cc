@@ -269,7 +269,9 @@ class OpTimer {
     for (const int rows : rows_) {
       if (rows > filled.cache->Room()) continue;
       filled.cache->Extend(rows);
-      filled.policy->BeginStep(*backend_, reader, filled.cache->View(0), /*last_of_prompt=*/true);
+      const auto view = [&](int index) { return filled.cache->View(index); };
+      filled.policy->BeginStep(*backend_,
+                               {reader, depth, rows, depth, view, StepPart::kEndOfPrompt});
       const double us = MedianUs(repeat_, static_cast<size_t>(filled.layers), [&] {
         for (int index = 0; index < filled.layers; ++index) {
           const AttendRows of_step = RowsOf(filled, index, reader, rows);

@@ -6,49 +6,81 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/function_ref.h"
 #include "kernels/backend.h"
 #include "quantspec/types.h"
 
 namespace quantspec {
 
+enum class StepPart : uint8_t {
+  kDecode,
+  kPrompt,       // rows of a prompt that goes on
+  kEndOfPrompt,  // its last ones, so that the next step may be a draft's
+};
+
+// A step of the model over a sequence's rows [first_position, first_position + rows).
+struct PolicyStep {
+  Reader reader = Reader::kTarget;
+  int first_position = 0;
+  int rows = 0;
+  int committed = 0;  // tokens before them that are final
+  // What the target reads of a layer in this step; valid during BeginStep.
+  FunctionRef<KvView(int layer)> view;
+  StepPart part = StepPart::kDecode;
+};
+
 // Belongs to one sequence. A step of a model calls BeginStep, then for every layer either View (the
-// draft's step) or Masses (the target's), then EndStep.
+// draft's step) or TakeQueries and Masses (the target's), then EndStep.
 class DraftPolicy {
  public:
   virtual ~DraftPolicy() = default;
 
-  // `groups`: sealed groups that the target's views hold in this step. `last_of_prompt`: the step
-  // ends a prompt, so that the next one may be a draft's.
-  virtual void BeginStep(Backend& backend, Reader reader, const KvView& target,
-                         bool last_of_prompt) = 0;
+  virtual void BeginStep(Backend& backend, const PolicyStep& step) = 0;
+  // What the draft reads of a layer whose target reads `target`. Outside a step: what it would read
+  // now.
   virtual KvView View(int layer, const KvView& target) const = 0;
+  // The target's rotated queries [rows, q_heads * head_dim] of rows of the step, in order.
+  virtual void TakeQueries(Backend&, int /*layer*/, ConstRows /*q*/, int64_t /*first_position*/) {}
+  // Rows of queries before a prompt's end that TakeQueries must see, so that they have to be
+  // computed; at least 1.
+  virtual int QueryRows() const { return 1; }
   // Where attention puts what the target's groups weigh (AttendRows::masses); null: not wanted.
-  virtual float* Masses(int layer) const = 0;
-  // The step is complete: masses written by attention are valid now.
-  virtual void EndStep() = 0;
-  // Forgets the masses: a prompt begins, or the sequence was cut.
-  virtual void Forget() = 0;
-  // A policy of the same kind for a copy of the sequence, with nothing known yet.
-  virtual std::unique_ptr<DraftPolicy> Fork(Backend& backend) const = 0;
+  virtual float* Masses(int /*layer*/) const { return nullptr; }
+  // The step is complete: queries, and masses written by attention, are valid now.
+  virtual void EndStep() {}
+  // A prompt begins: what was chosen is forgotten.
+  virtual void Forget() {}
+  // The sequence was cut to `length` tokens.
+  virtual void Rewind(int /*length*/) { Forget(); }
+  // Takes over what `other`, the policy of the sequence that this one's is a copy of, knows of the
+  // target's latest queries.
+  virtual void TakeOver(Backend&, const DraftPolicy& /*other*/) {}
 };
 
 struct DraftPolicySpec {
   KvGeometry geometry;
+  KvType dense_type = KvType::kF16;
+  int q_heads = 0;
   int layers = 0;
-  int groups = 0;  // the most that a sequence seals
-  // SessionOptions::draft_context.
-  int draft_context = kDraftContextAuto;
+  int context = 0;        // tokens that a sequence holds at most
+  bool is_sealed = true;  // the cache has sealed groups
+  DraftOptions draft;
+
+  int Groups() const { return is_sealed ? context / kKvGroup : 0; }
 };
 
-// Groups that an upper-plane draft chooses among `groups`.
-int64_t DraftGroups(int draft_context, int64_t groups);
+// Throws Error{kUsage} naming the first option that is out of its range or does not go with the
+// others or with such a cache.
+void CheckDraft(const DraftOptions& draft, CacheKind cache);
+
+// Groups that a draft of kGroups chooses among `groups`.
+int64_t DraftGroups(const DraftOptions& draft, int64_t groups);
+// Tokens that a draft which reads single rows keeps of `tokens`.
+int64_t DraftRows(const DraftOptions& draft, int64_t tokens);
 
 // Bytes of device memory that MakeDraftPolicy takes; exact.
-uint64_t DraftPolicyBytes(const DraftPolicySpec& spec);
-
-// Reads the upper plane of sealed groups: for each KV head those with the largest attention mass in
-// the target's latest measured step, or all of them with kDraftContextAll, which is the paper's
-// draft; and the newest two groups in both planes. Throws Error{kMemory}. [quest, triforce]
+uint64_t DraftPolicyBytes(const DraftPolicySpec& spec, const Backend& backend);
+// Throws Error{kMemory}.
 std::unique_ptr<DraftPolicy> MakeDraftPolicy(const DraftPolicySpec& spec, const Backend& backend);
 
 }  // namespace quantspec

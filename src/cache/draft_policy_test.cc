@@ -22,10 +22,24 @@ class PolicyUser {
   explicit PolicyUser(int draft_context)
       : backend_(MakeReferenceBackend()),
         table_(backend_->Allocate(kMost * sizeof(int32_t))),
-        policy_(MakeDraftPolicy({kGeometry, kLayers, kMost, draft_context}, *backend_)) {
+        policy_(MakeDraftPolicy(SpecOf(draft_context), *backend_)) {
     for (int i = 0; i < kMost; ++i) Table()[i] = i + 100;
   }
 
+  static DraftPolicySpec SpecOf(int budget) {
+    DraftPolicySpec spec;
+    spec.geometry = kGeometry;
+    spec.q_heads = kGeometry.kv_heads;
+    spec.layers = kLayers;
+    spec.context = kMost * kKvGroup;
+    spec.draft.budget_tokens = budget;
+    return spec;
+  }
+  void Begin(Reader reader, int64_t groups, StepPart part) {
+    const int length = static_cast<int>(groups) * kKvGroup;
+    policy_->BeginStep(*backend_,
+                       {reader, length, 1, length, [&](int) { return Target(groups); }, part});
+  }
   KvView Target(int64_t groups) const {
     KvView view;
     view.runs[0] = {Table(), groups, false, Planes::kBoth};
@@ -36,7 +50,7 @@ class PolicyUser {
   // A step of the target whose masses are `mass(head, group)`; false if it asks for none.
   template <typename Mass>
   bool StepTarget(int64_t groups, bool last_of_prompt, Mass mass) {
-    policy_->BeginStep(*backend_, Reader::kTarget, Target(groups), last_of_prompt);
+    Begin(Reader::kTarget, groups, last_of_prompt ? StepPart::kEndOfPrompt : StepPart::kDecode);
     bool is_asked = false;
     for (int layer = 0; layer < kLayers; ++layer) {
       float* masses = policy_->Masses(layer);
@@ -52,7 +66,7 @@ class PolicyUser {
     return is_asked;
   }
   KvView Draft(int64_t groups) {
-    policy_->BeginStep(*backend_, Reader::kDraft, Target(groups), false);
+    Begin(Reader::kDraft, groups, StepPart::kDecode);
     const KvView view = policy_->View(kLayers - 1, Target(groups));
     policy_->EndStep();
     return view;
@@ -66,6 +80,8 @@ class PolicyUser {
   DeviceMemory table_;
   std::unique_ptr<DraftPolicy> policy_;
 };
+
+DraftOptions UserBudget(int tokens) { return PolicyUser::SpecOf(tokens).draft; }
 
 float Rising(int head, int group) { return static_cast<float>(head == 0 ? group : -group); }
 
@@ -107,12 +123,12 @@ TEST(DraftPolicy, CountsGroupsSealedSinceAsTheHeaviest) {
 }
 
 TEST(DraftPolicy, HasTheSizesThatWereMeasured) {
-  EXPECT_EQ(DraftGroups(kDraftContextAuto, 8), 8);
-  EXPECT_EQ(DraftGroups(kDraftContextAuto, 30), 12);
-  EXPECT_EQ(DraftGroups(kDraftContextAuto, 64), 16);
-  EXPECT_EQ(DraftGroups(kDraftContextAll, 64), 64);
-  EXPECT_EQ(DraftGroups(0, 64), 0);
-  EXPECT_EQ(DraftGroups(129, 64), 2);
+  EXPECT_EQ(DraftGroups(UserBudget(kDraftBudgetAuto), 8), 8);
+  EXPECT_EQ(DraftGroups(UserBudget(kDraftBudgetAuto), 30), 12);
+  EXPECT_EQ(DraftGroups(UserBudget(kDraftBudgetAuto), 64), 16);
+  EXPECT_EQ(DraftGroups(UserBudget(kDraftBudgetAll), 64), 64);
+  EXPECT_EQ(DraftGroups(UserBudget(0), 64), 0);
+  EXPECT_EQ(DraftGroups(UserBudget(129), 64), 2);
 }
 
 TEST(DraftPolicy, MayReadNoOldGroupAtAll) {
@@ -126,7 +142,7 @@ TEST(DraftPolicy, MayReadNoOldGroupAtAll) {
 }
 
 TEST(DraftPolicy, TheWholeUpperPlaneNeedsNoMasses) {
-  PolicyUser user(kDraftContextAll);
+  PolicyUser user(kDraftBudgetAll);
   EXPECT_FALSE(user.StepTarget(60, true, Rising));
   EXPECT_EQ(user.Draft(60).runs[0].count, 58);
 }
@@ -142,7 +158,7 @@ TEST(DraftPolicy, PlainDecodingAsksForMassesNowAndThen) {
 
 TEST(DraftPolicy, AStepThatDoesNotEndLeavesTheMassesUnknown) {
   PolicyUser user(kKvGroup);
-  user.policy().BeginStep(*MakeReferenceBackend(), Reader::kTarget, user.Target(20), true);
+  user.Begin(Reader::kTarget, 20, StepPart::kEndOfPrompt);
   EXPECT_NE(user.policy().Masses(0), nullptr);
   EXPECT_EQ(user.Draft(20).runs[0].count, 18);
 }

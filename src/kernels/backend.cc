@@ -284,6 +284,12 @@ void Backend::Rotate(Rows x, int heads, const Rotation& rotation, int64_t first_
   if (x.rows > 0 && rotation.rotated > 0) DoRotate(x, heads, rotation, first_position);
 }
 
+void Backend::Copy(ConstRows from, Rows to) {
+  CheckView(from, from.rows, from.columns);
+  CheckView(to, from.rows, from.columns);
+  if (from.rows > 0) DoCopy(from, to);
+}
+
 void Backend::RmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) {
   CheckView(x, x.rows, x.columns);
   CheckView(out, x.rows, x.columns);

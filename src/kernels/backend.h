@@ -325,6 +325,8 @@ class Backend {
                  const GroupCodes& out) const;
 
   // ---- rows
+  // Copies rows of the device's memory, which do not overlap.
+  void Copy(ConstRows from, Rows to);
   // Rotates `heads` heads of every row of x [rows, heads * head_dim] in place; row i is at position
   // first_position + i.
   void Rotate(Rows x, int heads, const Rotation& rotation, int64_t first_position);
@@ -360,6 +362,7 @@ class Backend {
                         float* v) const noexcept = 0;
   virtual void DoLoadGroup(KvGeometry geometry, const SealedSegment& segment, int head,
                            int64_t slot, const GroupCodes& out) const noexcept = 0;
+  virtual void DoCopy(ConstRows from, Rows to) noexcept = 0;
   virtual void DoRotate(Rows x, int heads, const Rotation& rotation,
                         int64_t first_position) noexcept = 0;
   virtual void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept = 0;

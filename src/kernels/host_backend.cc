@@ -1,5 +1,6 @@
 #include "kernels/host_backend.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/buffer.h"
@@ -17,6 +18,12 @@ void HostBackend::Upload(const void* host, size_t bytes, void* device) const {
 
 void HostBackend::Download(const void* device, size_t bytes, void* host) const {
   if (bytes > 0) std::memcpy(host, device, bytes);
+}
+
+void HostBackend::DoCopy(ConstRows from, Rows to) noexcept {
+  for (int64_t row = 0; row < from.rows; ++row) {
+    std::copy_n(from.Row(row), from.columns, to.Row(row));
+  }
 }
 
 ConstRows HostBackend::OnHost(ConstRows rows, float* /*staging*/) const { return rows; }

@@ -15,6 +15,9 @@ class HostBackend : public Backend {
   bool MemoryIsHost() const override { return true; }
   ConstRows OnHost(ConstRows rows, float* staging) const override;
   void Synchronize() const override {}
+
+ private:
+  void DoCopy(ConstRows from, Rows to) noexcept override;
 };
 
 }  // namespace quantspec

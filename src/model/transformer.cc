@@ -183,23 +183,33 @@ LogitRows Transformer::Step(Reader reader, std::span<const StepRows> sequences) 
   for (const StepRows& sequence : sequences) {
     const int count = static_cast<int>(sequence.tokens.size());
     QS_CHECK(count > 0 && count <= kStepRows && rows + count <= limits_.step_rows);
+    QS_CHECK(sequence.draft_weights == sequences.front().draft_weights);
     const int position = sequence.cache->Length();
     QS_CHECK(position + count <= limits_.context);
     EmbedOnHost(sequence.tokens, rows);
     slices_.push_back({sequence.cache, sequence.policy, rows, count, position});
     rows += count;
   }
+  const Reader draft_weights = sequences.front().draft_weights;
+  const Pass pass{reader, reader == Reader::kDraft ? draft_weights : Reader::kTarget,
+                  RowKind::kDecode};
   for (const Slice& slice : slices_) {
     slice.cache->Extend(slice.rows);
-    slice.policy->BeginStep(*backend_, reader, slice.cache->View(0), /*last_of_prompt=*/false);
+    BeginStep(slice, reader, StepPart::kDecode);
   }
   const Rows x = hidden_.Rows(0, rows);
   Upload(host_embedded_.Rows(0, rows), x);
   for (int index = 0; index < model_.config().info.layers; ++index) {
-    Layer(index, reader, RowKind::kDecode, x, slices_);
+    Layer(index, pass, x, slices_);
   }
   for (const Slice& slice : slices_) slice.policy->EndStep();
-  return Logits(reader, x);
+  return Logits(pass, x);
+}
+
+void Transformer::BeginStep(const Slice& slice, Reader reader, StepPart part) {
+  const auto view = [&](int layer) { return slice.cache->View(layer); };
+  slice.policy->BeginStep(
+      *backend_, {reader, slice.first_position, slice.rows, slice.cache->Committed(), view, part});
 }
 
 void Transformer::StartPrompt(const StepRows& rows, bool is_last, PromptRows& prompt) {
@@ -214,10 +224,8 @@ void Transformer::StartPrompt(const StepRows& rows, bool is_last, PromptRows& pr
   prompt.count_ = count;
   prompt.layer_ = prompt.row_ = 0;
   rows.cache->Extend(count);
-  if (is_last) {
-    rows.policy->BeginStep(*backend_, Reader::kTarget, rows.cache->View(0),
-                           /*last_of_prompt=*/true);
-  }
+  BeginStep({rows.cache, rows.policy, 0, count, position}, Reader::kTarget,
+            is_last ? StepPart::kEndOfPrompt : StepPart::kPrompt);
 }
 
 bool Transformer::AdvancePrompt(int most, PromptRows& prompt) {
@@ -226,8 +234,8 @@ bool Transformer::AdvancePrompt(int most, PromptRows& prompt) {
   if (prompt.layer_ == layers) return true;
   const int rows = std::min(most, prompt.count_ - prompt.row_);
   const Slice slice{prompt.cache_, prompt.policy_, 0, rows, prompt.first_position_ + prompt.row_};
-  Layer(prompt.layer_, Reader::kTarget, RowKind::kPrompt, prompt.Rows(prompt.row_, rows),
-        {&slice, 1});
+  const Pass pass{Reader::kTarget, Reader::kTarget, RowKind::kPrompt};
+  Layer(prompt.layer_, pass, prompt.Rows(prompt.row_, rows), {&slice, 1});
   prompt.row_ += rows;
   if (prompt.row_ == prompt.count_) {
     prompt.row_ = 0;
@@ -247,7 +255,8 @@ void Transformer::EndPrompt(PromptRows& prompt) {
 
 LogitRows Transformer::PromptLogits(const PromptRows& prompt) {
   QS_CHECK(prompt.layer_ == model_.config().info.layers);
-  return Logits(Reader::kTarget, prompt.Rows(prompt.count_ - 1, 1));
+  return Logits({Reader::kTarget, Reader::kTarget, RowKind::kPrompt},
+                prompt.Rows(prompt.count_ - 1, 1));
 }
 
 Activations Transformer::ActivationsOf(RowKind kind) const {
@@ -259,10 +268,9 @@ AttendMath Transformer::MathOf(RowKind kind) const {
   return is_float_ ? AttendMath::kFloat : AttendMath::kBf16;
 }
 
-void Transformer::Layer(int index, Reader reader, RowKind kind, Rows x,
-                        std::span<const Slice> slices) {
-  Attention(index, reader, kind, x, slices);
-  FeedForward(index, reader, kind, x);
+void Transformer::Layer(int index, const Pass& pass, Rows x, std::span<const Slice> slices) {
+  Attention(index, pass, x, slices);
+  FeedForward(index, pass, x);
 }
 
 AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, Rows q, Rows k,
@@ -275,6 +283,9 @@ AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, 
   v = v.Rows(slice.first_row, slice.rows);
   backend_->Rotate(q, shape.q_heads, rotation, slice.first_position);
   backend_->Rotate(k, shape.kv_heads, rotation, slice.first_position);
+  if (reader == Reader::kTarget) {
+    slice.policy->TakeQueries(*backend_, index, q, slice.first_position);
+  }
 
   AttendRows rows{slice.first_row, slice.rows, slice.first_position, slice.cache->View(index), {}};
   const int64_t end = slice.first_position + slice.rows;
@@ -300,17 +311,17 @@ AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, 
   return rows;
 }
 
-void Transformer::Attention(int index, Reader reader, RowKind kind, Rows x,
-                            std::span<const Slice> slices) {
+void Transformer::Attention(int index, const Pass& pass, Rows x, std::span<const Slice> slices) {
   const LayerClass& shape = model_.config().layer(index);
   const LayerWeights& layer = model_.layer(index);
-  const Activations activations = ActivationsOf(kind);
+  const Activations activations = ActivationsOf(pass.kind);
   const Rows normed = normed_.Rows(0, x.rows);
   const Rows q(q_.data, x.rows, shape.QueryWidth()), attended(attended_.data, x.rows, q.columns);
   const Rows k(k_.data, x.rows, shape.KvWidth()), v(v_.data, x.rows, k.columns);
   backend_->RmsNorm(x, layer.attn_norm, shape.epsilon, normed);
-  const Product products[] = {ProductOf(layer.q, reader, q), ProductOf(layer.k, reader, k),
-                              ProductOf(layer.v, reader, v)};
+  const Product products[] = {ProductOf(layer.q, pass.weights, q),
+                              ProductOf(layer.k, pass.weights, k),
+                              ProductOf(layer.v, pass.weights, v)};
   backend_->MatMul(normed, products, activations);
   if (shape.qk_norm == QkNorm::kPerHead) {
     const Rows q_by_head(q.data, q.rows * shape.q_heads, shape.head_dim);
@@ -320,36 +331,37 @@ void Transformer::Attention(int index, Reader reader, RowKind kind, Rows x,
   }
   attend_rows_.clear();
   for (const Slice& slice : slices) {
-    attend_rows_.push_back(StoreRows(index, reader, slice, q, k, v));
+    attend_rows_.push_back(StoreRows(index, pass.reader, slice, q, k, v));
   }
   AttendArgs args;
   args.geometry = {shape.kv_heads, shape.head_dim};
   args.q_heads = shape.q_heads;
   args.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
-  args.math = MathOf(kind);
+  args.math = MathOf(pass.kind);
   args.q = q;
   args.out = attended;
   args.sequences = attend_rows_;
   backend_->Attend(args);
-  const Product output = ProductOf(layer.o, reader, x, Accumulate::kYes);
+  const Product output = ProductOf(layer.o, pass.weights, x, Accumulate::kYes);
   backend_->MatMul(attended, {&output, 1}, activations);
 }
 
-void Transformer::FeedForward(int index, Reader reader, RowKind kind, Rows x) {
+void Transformer::FeedForward(int index, const Pass& pass, Rows x) {
   const LayerClass& shape = model_.config().layer(index);
   const LayerWeights& layer = model_.layer(index);
-  const Activations activations = ActivationsOf(kind);
+  const Activations activations = ActivationsOf(pass.kind);
   const Rows normed = normed_.Rows(0, x.rows);
   const Rows gate(gate_.data, x.rows, shape.ffn), up(up_.data, x.rows, shape.ffn);
   backend_->RmsNorm(x, layer.ffn_norm, shape.epsilon, normed);
-  const Product products[] = {ProductOf(layer.gate, reader, gate), ProductOf(layer.up, reader, up)};
+  const Product products[] = {ProductOf(layer.gate, pass.weights, gate),
+                              ProductOf(layer.up, pass.weights, up)};
   backend_->MatMul(normed, products, activations);
   switch (shape.activation) {
     case Activation::kSilu:
       backend_->GatedActivation(gate, up, gate);
       break;
   }
-  const Product down = ProductOf(layer.down, reader, x, Accumulate::kYes);
+  const Product down = ProductOf(layer.down, pass.weights, x, Accumulate::kYes);
   backend_->MatMul(gate, {&down, 1}, activations);
 }
 
@@ -371,13 +383,13 @@ void Transformer::CheckFinite(ConstRows x) {
       "are damaged, or of a format that was read wrongly");
 }
 
-LogitRows Transformer::Logits(Reader reader, Rows x) {
+LogitRows Transformer::Logits(const Pass& pass, Rows x) {
   // Quantised products would make zeros of such numbers. What a draft makes is judged anyway.
-  if (reader == Reader::kTarget) CheckFinite(x);
+  if (pass.reader == Reader::kTarget) CheckFinite(x);
   const Rows normed = normed_.Rows(0, x.rows), logits = logits_.Rows(0, x.rows),
              maxima = maxima_.Rows(0, x.rows);
   backend_->RmsNorm(x, model_.output_norm(), model_.config().final_epsilon, normed);
-  MultiplyHead(*backend_, model_.head(), reader, normed, logits, maxima, host_maxima_.data);
+  MultiplyHead(*backend_, model_.head(), pass.weights, normed, logits, maxima, host_maxima_.data);
   return {backend_->OnHost(logits, host_logits_.data), backend_->OnHost(maxima, host_maxima_.data),
           kPackRows};
 }

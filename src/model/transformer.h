@@ -22,6 +22,8 @@ struct StepRows {
   KvCache* cache = nullptr;
   DraftPolicy* policy = nullptr;
   std::span<const Token> tokens;
+  // What a draft's step reads of the weights; the same for all sequences of a step.
+  Reader draft_weights = Reader::kDraft;
 };
 
 struct TransformerLimits {
@@ -99,13 +101,21 @@ class Transformer {
     int rows;
     int first_position;
   };
+  // What the rows of a pass read, and how they are computed.
+  struct Pass {
+    Reader reader;   // of the cache
+    Reader weights;  // of the weights
+    RowKind kind;
+  };
+  // Tells a slice's policy what is to come.
+  void BeginStep(const Slice& slice, Reader reader, StepPart part);
   // Runs x [rows, hidden] through one layer in place.
-  void Layer(int index, Reader reader, RowKind kind, Rows x, std::span<const Slice> slices);
-  void Attention(int index, Reader reader, RowKind kind, Rows x, std::span<const Slice> slices);
-  void FeedForward(int index, Reader reader, RowKind kind, Rows x);
+  void Layer(int index, const Pass& pass, Rows x, std::span<const Slice> slices);
+  void Attention(int index, const Pass& pass, Rows x, std::span<const Slice> slices);
+  void FeedForward(int index, const Pass& pass, Rows x);
   // Rotates a slice's queries and keys, stores its keys and values, says what it attends over.
   AttendRows StoreRows(int index, Reader reader, const Slice& slice, Rows q, Rows k, ConstRows v);
-  LogitRows Logits(Reader reader, Rows x);
+  LogitRows Logits(const Pass& pass, Rows x);
   // Throws Error{kCorrupt} if the last layer left a number that is not finite, or whose square is
   // not.
   void CheckFinite(ConstRows x);

@@ -77,8 +77,12 @@ struct Line {
     spec.layers = 2;
     spec.context = kContext;
     cache = MakeKvCache(spec, of.backend(), {of.groups.get(), nullptr, nullptr});
-    policy = MakeDraftPolicy({spec.geometry, 2, kContext / kKvGroup, /*draft_context=*/128},
-                             of.backend());
+    DraftPolicySpec drafts;
+    drafts.geometry = spec.geometry;
+    drafts.layers = 2;
+    drafts.context = kContext;
+    drafts.draft.budget_tokens = 128;
+    policy = MakeDraftPolicy(drafts, of.backend());
   }
 
   // Reads a prompt in slices of at most `slice` rows; returns the logits of its last token.

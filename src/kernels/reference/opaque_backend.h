@@ -179,6 +179,9 @@ class OpaqueBackend final : public Backend {
     on_host.table = opaque::ToHost(rotation.table);
     backend_->Rotate(opaque::ToHost(x), heads, on_host, first_position);
   }
+  void DoCopy(ConstRows from, Rows to) noexcept override {
+    backend_->Copy(opaque::ToHost(from), opaque::ToHost(to));
+  }
   void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept override {
     backend_->RmsNorm(opaque::ToHost(x), opaque::ToHost(weight), epsilon, opaque::ToHost(out));
   }
