@@ -8,6 +8,12 @@
 #include "quantspec/error.h"
 
 namespace quantspec {
+namespace {
+
+// What the controller is told of drafts that no step makes.
+constexpr double kNoStepSeconds = 1e-6;
+
+}  // namespace
 
 void CheckGenerate(const GenerateOptions& options) {
   if (options.max_tokens < 0) {
@@ -37,12 +43,13 @@ std::span<float> Decoding::Probabilities(int row) const {
 }
 
 void Decoding::Start(std::vector<Token>* tokens, const GenerateOptions& options, IsEnd is_end,
-                     const CostPrior& prior) {
+                     const CostPrior& prior, DraftSource* source) {
   CheckGenerate(options);
   QS_CHECK(tokens != nullptr && !tokens->empty());
   tokens_ = tokens;
   options_ = options;
   is_end_ = std::move(is_end);
+  source_ = source;
   sampler_.Configure(options.sampling);
   controller_.Start(prior);
   if (UsesRejection() && probabilities_.bytes() == 0) {
@@ -80,9 +87,10 @@ std::optional<WantedRows> Decoding::Next(int room) {
       context_full_ = finished_ = true;
       return std::nullopt;
     }
-    gamma_ = RoundGamma(room);
-    is_open_ = true;
     drafted_ = accepted_ = new_tokens_ = 0;
+    gamma_ = RoundGamma(room);
+    if (source_ != nullptr) Propose(gamma_);
+    is_open_ = true;
   }
   const std::span<const Token> tokens = *tokens_;
   if (drafted_ < gamma_) {
@@ -94,6 +102,27 @@ std::optional<WantedRows> Decoding::Next(int room) {
   return WantedRows{
       Reader::kTarget, length - 1,
       tokens.subspan(static_cast<size_t>(length - 1), static_cast<size_t>(gamma_) + 1)};
+}
+
+void Decoding::Propose(int most) {
+  const auto length = static_cast<size_t>(final_length());
+  tokens_->resize(length + static_cast<size_t>(most));
+  const std::span<Token> room(tokens_->data() + length, static_cast<size_t>(most));
+  gamma_ = source_->Propose(std::span<const Token>(*tokens_).first(length), room);
+  QS_CHECK(gamma_ >= 0 && gamma_ <= most);
+  tokens_->resize(length + static_cast<size_t>(gamma_));
+  for (int i = 0; i < gamma_; ++i) {
+    const auto at = static_cast<size_t>(i);
+    // What proposes without probabilities is sure of its tokens.
+    if (UsesRejection()) {
+      std::ranges::fill(Probabilities(i), 0.0f);
+      Probabilities(i)[static_cast<size_t>(room[at])] = 1.0f;
+    }
+    draft_steps_s_[at] = kNoStepSeconds;
+    ++stats_.drafted;
+    ++stats_.drafted_by_position[at];
+  }
+  drafted_ = gamma_;
 }
 
 void Decoding::Accept(const LogitRows& logits, double seconds) {

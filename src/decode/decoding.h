@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/logit_rows.h"
+#include "decode/draft_source.h"
 #include "decode/gamma_controller.h"
 #include "decode/sampler.h"
 #include "decode/verify_rule.h"
@@ -45,9 +46,10 @@ class Decoding {
 
   // Generates after `tokens`, all final and in the model's cache; generated ones are appended, with
   // the drafts of an open round behind them. Reserve kMaxGamma + 1 beyond the context, and nothing
-  // allocates. Throws Error{kUsage} for options out of range, before anything is changed.
+  // allocates. `source` proposes the tokens of each round; null: the draft steps of the model do.
+  // Throws Error{kUsage} for options out of range, before anything is changed.
   void Start(std::vector<Token>* tokens, const GenerateOptions& options, IsEnd is_end,
-             const CostPrior& prior);
+             const CostPrior& prior, DraftSource* source = nullptr);
   // The target's logits [vocab] of the last token.
   void AcceptFirst(std::span<const float> logits);
 
@@ -86,6 +88,8 @@ class Decoding {
   int final_length() const { return history_ + generated_; }
   bool UsesRejection() const;
   int RoundGamma(int room);
+  // Makes what the source proposes the drafts of the round, at most `most` tokens.
+  void Propose(int most);
   void AcceptDraft(const LogitRows& logits, double seconds);
   void AcceptTarget(const LogitRows& logits, double seconds);
   // Reads row `row` as the logits of the token at position `length`.
@@ -104,6 +108,7 @@ class Decoding {
   std::vector<Token>* tokens_ = nullptr;
   GenerateOptions options_;
   IsEnd is_end_;
+  DraftSource* source_ = nullptr;
   int history_ = 0;    // tokens at the beginning
   int generated_ = 0;  // final tokens since
   bool finished_ = true;

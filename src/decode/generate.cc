@@ -62,7 +62,7 @@ double SteadySeconds() {
 }
 
 GenerateResult Generate(Decoding& decoding, SequenceModel& model, const GenerateCall& call) {
-  decoding.Start(call.tokens, call.options, call.is_end, call.prior);
+  decoding.Start(call.tokens, call.options, call.is_end, call.prior, call.source);
   const double begin = call.clock();
   decoding.AcceptFirst(call.first_logits);
   if (call.options.max_tokens > 0) {

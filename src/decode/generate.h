@@ -22,6 +22,7 @@ struct GenerateCall {
   IsEnd is_end;
   OnToken on_token;
   CostPrior prior;
+  DraftSource* source = nullptr;  // as for Decoding::Start
   Clock clock = SteadySeconds;
 };
 
