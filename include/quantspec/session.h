@@ -15,10 +15,7 @@ namespace quantspec {
 struct SessionOptions {
   int context = 0;  // tokens the cache can hold; 0 = the model's context
   CacheKind cache = CacheKind::kHierarchical;
-  // Sealed tokens that a draft reads at most, rounded up to whole groups, of each KV head those
-  // that weighed most to the target; auto: a quarter of them, at least 1,536. Speculative output is
-  // plain output for every value.
-  int draft_context = kDraftContextAuto;
+  DraftOptions draft;
   PromptReuse reuse = PromptReuse::kPrompts;
 };
 
@@ -60,6 +57,9 @@ class Session {
   // A copy that goes its own way; shares the sealed tokens of the cache and copies the others.
   // Throws Error{kMemory}.
   virtual std::unique_ptr<Session> Fork() = 0;
+  // The same with another draft. SnapKV and Pillar need to know the target's latest queries, which
+  // only sessions that were opened with one of them keep; without, they read everything at first.
+  virtual std::unique_ptr<Session> Fork(const DraftOptions& draft) = 0;
   // Hash of every stored byte of the cache that belongs to the sequence, 16 hex digits.
   virtual std::string CacheDigest() const = 0;
   // Bytes that one token reads at the present length: weights and cache, by reader.

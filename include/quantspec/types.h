@@ -35,9 +35,39 @@ enum class Reader {
   kDraft,   // the upper planes of what matters: cheaper, agrees with the target most of the time
 };
 
-// Values of SessionOptions::draft_context besides a number of tokens.
-inline constexpr int kDraftContextAuto = -1;
-inline constexpr int kDraftContextAll = 0x7fffffff;
+// What proposes the tokens of a round. Speculative output is plain output for every kind.
+enum class DraftKind {
+  kGroups,     // the model, over the sealed groups that weighed most to the target
+  kUpper,      // the model, over all groups: the paper's draft [quantspec]
+  kStreaming,  // the model, over the first 16 tokens and the newest ones [streamingllm]
+  kSnapKv,     // the model, over what the end of the prompt attended to, and all since [snapkv]
+  kPillar,     // the model, over what the last verified tokens attended to [sparsespec]
+  kNgram,      // no model: the tokens that followed the last ones earlier [promptlookup]
+};
+
+// Whether a draft reads weights or cache in 4 bits or as the target does.
+enum class DraftPart { kAuto, kInt4, kTarget };
+
+// How SnapKV smooths what columns weigh: the mean of 5 neighbours or the largest of 7.
+enum class SnapKvPool { kMean5, kMax7 };
+
+// Values of DraftOptions::budget_tokens besides a number of tokens.
+inline constexpr int kDraftBudgetAuto = -1;
+inline constexpr int kDraftBudgetAll = 0x7fffffff;
+
+struct DraftOptions {
+  DraftKind kind = DraftKind::kGroups;
+  // Sealed tokens that a draft reads at most (with CacheKind::kFull: tokens of the prompt). Auto: a
+  // quarter, with kGroups at least 1,536, with kPillar a sixteenth; kUpper reads all. Whole groups
+  // with kGroups and kStreaming.
+  int budget_tokens = kDraftBudgetAuto;
+  float budget_share = 0;  // instead: this share of them, above 0 to 1; 0 = not given
+  DraftPart weights = DraftPart::kAuto;  // auto: 4 bits where the model has them
+  DraftPart cache = DraftPart::kAuto;    // auto: 4 bits with kGroups and kUpper, else the target's
+  // SnapKV's observation scores: times 1 / sqrt(head_dim), or as they are, as in MagicDec.
+  bool snapkv_scaled = true;
+  SnapKvPool snapkv_pool = SnapKvPool::kMean5;
+};
 
 // The most tokens drafted in a round, and the value of GenerateOptions::gamma that leaves their
 // number to the controller.

@@ -228,7 +228,8 @@ void Batch::StartDecoding(Job& job) {
   job.decoding = std::make_unique<Decoding>(core_.model().config().info.vocab, tokens_);
   const CostPrior prior{static_cast<double>(sequence.BytesPerToken(Reader::kDraft)) /
                         static_cast<double>(sequence.BytesPerToken(Reader::kTarget))};
-  job.decoding->Start(&sequence.tokens(), job.request.generate, is_end_, prior);
+  job.decoding->Start(&sequence.tokens(), job.request.generate, is_end_, prior,
+                      sequence.draft_source());
   job.decoding->AcceptFirst(sequence.Logits());
   if (job.request.generate.max_tokens > 0) HandOut(job);
   if (job.decoding->finished()) End(job, StreamEvent::Kind::kDone);

@@ -108,6 +108,7 @@ std::unique_ptr<Session> EngineImpl::Open(const SessionOptions& session) const {
   SessionParts parts;
   parts.engine = shared_from_this();
   parts.sequence = SequenceOf(session);
+  parts.weights = options().weights;
   parts.core = &Core(session);
   parts.tokens = tokens();
   parts.is_end = IsEndToken();

@@ -14,14 +14,21 @@ constexpr int64_t kMostTokens = int64_t{1} << 30;
 
 }  // namespace
 
+void CheckDraftOf(const DraftOptions& draft, CacheKind cache, WeightMode weights) {
+  CheckDraft(draft, cache);
+  if (weights == WeightMode::kFloat && draft.weights == DraftPart::kInt4) {
+    throw Error(ErrorKind::kUsage,
+                "draft weights: found int4 with float weights, which have no 4-bit copy; use other "
+                "weights or the draft weights target");
+  }
+}
+
 SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
                               const SessionOptions& options, int context) {
-  if (options.draft_context < kDraftContextAuto) {
-    throw Error(ErrorKind::kUsage, "draft_context: found " + std::to_string(options.draft_context) +
-                                       ", expected -1 (automatic) or a number of tokens");
-  }
+  CheckDraftOf(options.draft, options.cache, weights);
   SequenceSpec spec;
-  spec.draft_context = options.draft_context;
+  spec.draft = options.draft;
+  spec.q_heads = config.info.q_heads;
   spec.reuse = options.reuse;
   spec.cache.kind = options.cache;
   const bool is_reference = weights == WeightMode::kFloat && options.cache == CacheKind::kFull;

@@ -8,8 +8,11 @@
 
 namespace quantspec {
 
-// A sequence of `context` tokens of a model with these weights. Throws Error{kUsage} for a
-// draft_context out of range.
+// Throws Error{kUsage} for draft options that are out of range or do not go with such a cache or
+// such weights.
+void CheckDraftOf(const DraftOptions& draft, CacheKind cache, WeightMode weights);
+
+// A sequence of `context` tokens of a model with these weights. Throws as CheckDraftOf does.
 SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
                               const SessionOptions& options, int context);
 

@@ -23,12 +23,20 @@ std::vector<Token> WithRoom(int context) {
 }  // namespace
 
 DraftPolicySpec SequenceSpec::Policy() const {
-  return {cache.geometry, cache.layers, SlotsOf(cache), draft_context};
+  DraftPolicySpec policy;
+  policy.geometry = cache.geometry;
+  policy.dense_type = cache.dense_type;
+  policy.q_heads = q_heads;
+  policy.layers = cache.layers;
+  policy.context = cache.context;
+  policy.is_sealed = cache.kind == CacheKind::kHierarchical;
+  policy.draft = draft;
+  return policy;
 }
 
 uint64_t Sequence::Bytes(const SequenceSpec& spec, const ModelConfig& config,
                          const Backend& backend) {
-  return KvCacheBytes(spec.cache, backend) + DraftPolicyBytes(spec.Policy()) +
+  return KvCacheBytes(spec.cache, backend) + DraftPolicyBytes(spec.Policy(), backend) +
          PromptRows::Bytes(config.info.hidden) +
          static_cast<uint64_t>(config.info.vocab) * sizeof(float) +
          (static_cast<uint64_t>(spec.cache.context) + kMaxGamma + 2) * sizeof(Token);
@@ -41,20 +49,25 @@ Sequence::Sequence(EngineCore& core, const SequenceSpec& spec)
       rows_(core.model().config().info.hidden, core.backend()),
       tokens_(WithRoom(spec.cache.context)),
       logits_(static_cast<size_t>(core.model().config().info.vocab)),
-      cache_((Turn(core.turns()), MakeCacheOf(core, spec))) {}
+      cache_((Turn(core.turns()), MakeCacheOf(core, spec))) {
+  if (spec.draft.kind == DraftKind::kNgram) source_.emplace();
+}
 
-Sequence::Sequence(Sequence& other, int)
+Sequence::Sequence(Sequence& other, const SequenceSpec& spec)
     : core_(other.core_),
-      spec_(other.spec_),
-      policy_(other.policy_->Fork(core_.backend())),
+      spec_(spec),
+      policy_(MakeDraftPolicy(spec.Policy(), core_.backend())),
       rows_(core_.model().config().info.hidden, core_.backend()),
       tokens_(WithRoom(spec_.cache.context)),
       logits_(other.logits_),
       logits_length_(other.logits_length_),
       path_(other.path_),
       cache_((Turn(core_.turns()), other.cache_->Fork(core_.backend()))) {
+  if (spec.draft.kind == DraftKind::kNgram) source_.emplace();
   tokens_.assign(other.tokens_.begin(), other.tokens_.end());
   cached_tokens_ = other.cached_tokens_;
+  const Turn turn(core_.turns());
+  policy_->TakeOver(core_.backend(), *other.policy_);
 }
 
 Sequence::~Sequence() {
@@ -62,9 +75,11 @@ Sequence::~Sequence() {
   cache_.reset();
 }
 
-std::unique_ptr<Sequence> Sequence::Fork() {
+std::unique_ptr<Sequence> Sequence::Fork(const DraftOptions& draft) {
   QS_CHECK(!is_reading() && cache_->Length() == cache_->Committed());
-  return std::unique_ptr<Sequence>(new Sequence(*this, 0));
+  SequenceSpec spec = spec_;
+  spec.draft = draft;
+  return std::unique_ptr<Sequence>(new Sequence(*this, spec));
 }
 
 std::span<const float> Sequence::Logits() const {
@@ -84,8 +99,12 @@ std::string Sequence::Digest() {
 uint64_t Sequence::BytesPerToken(Reader reader) {
   const Turn turn(core_.turns());
   KvView view = cache_->View(0);
-  if (reader == Reader::kDraft) view = policy_->View(0, view);
-  return core_.model().ReadBytes(core_.backend(), reader) +
+  if (reader == Reader::kDraft) {
+    if (source_) return 0;
+    view = policy_->View(0, view);
+  }
+  const Reader weights = reader == Reader::kDraft ? spec_.DraftWeights() : reader;
+  return core_.model().ReadBytes(core_.backend(), weights) +
          static_cast<uint64_t>(spec_.cache.layers) *
              ViewBytes(view, spec_.cache.geometry, core_.backend());
 }
@@ -107,8 +126,8 @@ bool Sequence::TakeStoredChunk() {
   const int length = Length();
   const bool can_share = CanShare() && length == cache_->Sealed() &&
                          path_.size() * kChunkTokens == static_cast<size_t>(length);
-  // The last row is always computed, for its logits.
-  if (!can_share || length + kChunkTokens > prompt_end_ - 1) return false;
+  // The last rows are always computed: for the logits, and for the queries that the draft needs.
+  if (!can_share || length + kChunkTokens > prompt_end_ - policy_->QueryRows()) return false;
   PromptStore& store = *core_.store();
   PromptStore::Node* node = store.Find(
       path_.empty() ? nullptr : path_.back(),
@@ -222,7 +241,7 @@ void Sequence::Rewind(int length) {
   if (length == cache_->Committed()) return;
   logits_length_ = kNoLogits;
   cache_->Rewind(length);
-  policy_->Forget();
+  policy_->Rewind(length);
   path_.resize(std::min(path_.size(), static_cast<size_t>(length / kChunkTokens)));
 }
 

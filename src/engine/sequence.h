@@ -4,12 +4,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "cache/draft_policy.h"
 #include "cache/kv_cache.h"
+#include "decode/ngram_source.h"
 #include "decode/sequence_model.h"
 #include "engine/engine_core.h"
 #include "quantspec/types.h"
@@ -18,10 +20,15 @@ namespace quantspec {
 
 struct SequenceSpec {
   KvCacheSpec cache;
-  int draft_context = kDraftContextAuto;
+  int q_heads = 0;
+  DraftOptions draft;
   PromptReuse reuse = PromptReuse::kPrompts;
 
   DraftPolicySpec Policy() const;
+  // What drafts read of the weights.
+  Reader DraftWeights() const {
+    return draft.weights == DraftPart::kTarget ? Reader::kTarget : Reader::kDraft;
+  }
 };
 
 // Belongs to one thread at a time; takes the engine's turns by itself unless a function says that
@@ -34,14 +41,18 @@ class Sequence : public SequenceModel {
   // Throws Error{kMemory}.
   Sequence(EngineCore& core, const SequenceSpec& spec);
   ~Sequence() override;
-  // A copy that goes its own way; shares the sealed groups. No round or prompt is open.
-  std::unique_ptr<Sequence> Fork();
+  // A copy that goes its own way, with a draft of its own; shares the sealed groups. No round or
+  // prompt is open.
+  std::unique_ptr<Sequence> Fork(const DraftOptions& draft);
 
   // All tokens; the cache holds all of them, or all but the last generated one.
   std::vector<Token>& tokens() { return tokens_; }
   size_t Pending() const { return tokens_.size() - static_cast<size_t>(Length()); }
   const KvCache& cache() const { return *cache_; }
+  const SequenceSpec& spec() const { return spec_; }
   int context() const { return spec_.cache.context; }
+  // What proposes tokens instead of the model; null: the model does.
+  DraftSource* draft_source() { return source_ ? &*source_ : nullptr; }
   // The target's logits of the last token; empty if they are not at hand.
   std::span<const float> Logits() const;
   std::string Digest();
@@ -72,7 +83,9 @@ class Sequence : public SequenceModel {
   // The same for a caller that has the turn.
   void CommitInTurn(int length);
   // `tokens` as a part of a step over several sequences; the caller has the turn.
-  StepRows RowsOf(std::span<const Token> tokens) { return {cache_.get(), policy_.get(), tokens}; }
+  StepRows RowsOf(std::span<const Token> tokens) {
+    return {cache_.get(), policy_.get(), tokens, spec_.DraftWeights()};
+  }
 
   // Keeps the logits [vocab] of the last committed token.
   void KeepLogits(std::span<const float> logits);
@@ -81,7 +94,7 @@ class Sequence : public SequenceModel {
   void Rewind(int length);
 
  private:
-  Sequence(Sequence& other, int);  // Fork's
+  Sequence(Sequence& other, const SequenceSpec& spec);  // Fork's
   bool CanShare() const { return spec_.reuse == PromptReuse::kPrompts && cache_->IsShareable(); }
   // Takes the next chunk from the prompt store; false if it is not there.
   bool TakeStoredChunk();
@@ -91,6 +104,7 @@ class Sequence : public SequenceModel {
   EngineCore& core_;
   SequenceSpec spec_;
   std::unique_ptr<DraftPolicy> policy_;
+  std::optional<NgramSource> source_;
   PromptRows rows_;
   std::vector<Token> tokens_;
   std::vector<float> logits_;

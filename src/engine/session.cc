@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "decode/generate.h"
+#include "engine/memory_plan.h"
 #include "quantspec/error.h"
 
 namespace quantspec {
@@ -105,9 +106,11 @@ class SessionImpl : public Session {
     sequence_->Rewind(0);
   }
 
-  std::unique_ptr<Session> Fork() override {
+  std::unique_ptr<Session> Fork() override { return Fork(sequence_->spec().draft); }
+  std::unique_ptr<Session> Fork(const DraftOptions& draft) override {
+    CheckDraftOf(draft, parts_.sequence.cache.kind, parts_.weights);
     EndStep();
-    auto copy = std::unique_ptr<SessionImpl>(new SessionImpl(parts_, sequence_->Fork()));
+    auto copy = std::unique_ptr<SessionImpl>(new SessionImpl(parts_, sequence_->Fork(draft)));
     copy->prompt_tokens_ = prompt_tokens_;
     copy->prefill_s_ = prefill_s_;
     return copy;
@@ -192,6 +195,7 @@ class SessionImpl : public Session {
     call.options = options;
     call.is_end = parts_.is_end;
     call.on_token = on_token;
+    call.source = sequence_->draft_source();
     call.prior = {static_cast<double>(BytesPerToken(Reader::kDraft)) /
                   static_cast<double>(BytesPerToken(Reader::kTarget))};
     return quantspec::Generate(decoding_, *sequence_, call);

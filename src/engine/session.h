@@ -15,6 +15,7 @@ struct SessionParts {
   int tokens = 0;  // ids below it are tokens
   IsEnd is_end;
   SequenceSpec sequence;
+  WeightMode weights = WeightMode::kAuto;
   MemoryBytes bytes;
 };
 

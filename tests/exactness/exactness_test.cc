@@ -45,7 +45,7 @@ struct Plan {
   WeightMode mode = WeightMode::kAuto;
   int group = 32;
   int draft_exact_layers = -1;
-  int draft_context = kDraftContextAuto;
+  int draft_context = kDraftBudgetAuto;
   std::vector<Token> prompt;
   int tokens = 0;
   std::vector<int> gammas;
@@ -76,7 +76,7 @@ double ExpectOneOutput(const Plan& plan) {
       const auto engine = LoadEngine(plan, threads);
       SessionOptions options;
       options.context = static_cast<int>(plan.prompt.size()) + plan.tokens;
-      options.draft_context = plan.draft_context;
+      options.draft.budget_tokens = plan.draft_context;
       const auto session = engine->Open(options);
       for (const int gamma : plan.gammas) {
         const Output output = Decode(*session, plan.prompt, plan.tokens, gamma, sampling);
@@ -151,7 +151,7 @@ TEST(Exactness, SpeculativeOutputIsPlainOutputForEveryDraftContext) {
   plan.gammas = {0, 1, 4, 16};
   plan.threads = {1, 2};
   plan.samplings = {SamplingOptions{}, Coupled(1)};
-  for (const int tokens : {0, 128, 300, kDraftContextAll}) {
+  for (const int tokens : {0, 128, 300, kDraftBudgetAll}) {
     plan.draft_context = tokens;
     EXPECT_GT(ExpectOneOutput(plan), 0) << tokens << " tokens";
   }
@@ -182,7 +182,7 @@ Extent DemoExtent() {
   if (std::getenv("QUANTSPEC_FULL") != nullptr) {
     return {2000,
             700,
-            kDraftContextAuto,
+            kDraftBudgetAuto,
             {0, 1, 2, 3, 4, 6, 8, 16, kGammaAuto},
             {1, 2},
             {SamplingOptions{}, Coupled(1), Coupled(2)}};
