@@ -50,21 +50,6 @@ int ParseOrAuto(std::string_view option, std::string_view text, int high) {
   return value;
 }
 
-int ParseDraftContext(std::string_view option, std::string_view text) {
-  int value = 0;
-  if (text == "auto") return kDraftContextAuto;
-  if (text == "all") return kDraftContextAll;
-  if (!ParseWhole(text, value) || value < 0) {
-    Refuse(option, text, "auto, all or a number of tokens");
-  }
-  return value;
-}
-
-std::string DraftContextText(int draft_context) {
-  if (draft_context == kDraftContextAuto) return "auto";
-  return draft_context == kDraftContextAll ? "all" : Show(draft_context);
-}
-
 uint64_t ParseUnsigned(std::string_view option, std::string_view text) {
   uint64_t value = 0;
   if (!ParseWhole(text, value)) Refuse(option, text, "a whole number from 0 to 2^64 - 1");

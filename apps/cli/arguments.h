@@ -22,9 +22,6 @@ int64_t ParseInteger(std::string_view option, std::string_view text, int64_t low
 // "auto", as kAuto, or a whole number from 0 to `high`.
 inline constexpr int kAuto = -1;
 int ParseOrAuto(std::string_view option, std::string_view text, int high);
-// SessionOptions::draft_context: "auto", "all" or a number of tokens.
-int ParseDraftContext(std::string_view option, std::string_view text);
-std::string DraftContextText(int draft_context);
 // Any 64-bit unsigned number.
 uint64_t ParseUnsigned(std::string_view option, std::string_view text);
 // A finite decimal number in [low, high].

@@ -35,16 +35,6 @@ TEST(ParseInteger, SaysWhatWasFoundAndExpected) {
               AllOf(HasSubstr("--threads"), HasSubstr("'-1'"), HasSubstr("from 1 to 1024")));
 }
 
-TEST(ParseDraftContext, TakesNamesAndNumbersAndNothingElse) {
-  EXPECT_EQ(ParseDraftContext("--draft-context", "auto"), kDraftContextAuto);
-  EXPECT_EQ(ParseDraftContext("--draft-context", "all"), kDraftContextAll);
-  EXPECT_EQ(ParseDraftContext("--draft-context", "0"), 0);
-  EXPECT_EQ(ParseDraftContext("--draft-context", "4096"), 4096);
-  for (const char* bad : {"", "-1", "ALL", "4k", "99999999999999999999"}) {
-    EXPECT_THROW(ParseDraftContext("--draft-context", bad), UsageError) << bad;
-  }
-}
-
 TEST(ParseOrAuto, TakesAutoAndTheWholeRangeAndNothingElse) {
   EXPECT_EQ(ParseOrAuto("--gamma", "auto", 16), kAuto);
   EXPECT_EQ(ParseOrAuto("--gamma", "0", 16), 0);

@@ -38,7 +38,7 @@ class Bench {
     setting_.weights = NameOf(WeightChoices(), options.model.engine.weights);
     setting_.cache = NameOf(CacheChoices(), options.model.session.cache);
     setting_.draft_exact_layers = engine_->file().draft_exact_layers();
-    setting_.draft_context = options.model.session.draft_context;
+    setting_.draft = options.model.session.draft;
     setting_.isa = engine_->isa();
     setting_.threads = engine_->threads();
     setting_.read_bandwidth_gb_per_s = MeasureReadBandwidth(engine_->threads());

@@ -5,6 +5,7 @@
 
 #include "cli/arguments.h"
 #include "cli/common.h"
+#include "cli/draft_options.h"
 #include "cli/json.h"
 #include "cli/output.h"
 
@@ -64,8 +65,9 @@ void PrintBenchHead(const BenchSetting& setting) {
   Print("read bandwidth " + ShowNumber(setting.read_bandwidth_gb_per_s) + " GB/s, " + setting.isa +
         ", " + std::to_string(setting.threads) + " threads, weights " + setting.weights +
         ", cache " + setting.cache + ", draft_exact_layers " +
-        std::to_string(setting.draft_exact_layers) + ", draft_context " +
-        DraftContextText(setting.draft_context) + ", acceptance " +
+        std::to_string(setting.draft_exact_layers) + ", draft " +
+        DraftName(setting.draft) + ", draft_context " + DraftBudgetText(setting.draft) +
+        ", acceptance " +
         std::string(setting.acceptance_is) + "\n" + head + "\n");
 }
 
@@ -88,7 +90,8 @@ void PrintBenchJson(const BenchSetting& setting, const BenchLine& line) {
   json["cache"] = setting.cache;
   json["weights"] = setting.weights;
   json["draft_exact_layers"] = setting.draft_exact_layers;
-  json["draft_context"] = DraftContextJson(setting.draft_context);
+  json["draft"] = DraftName(setting.draft);
+  json["draft_context"] = DraftBudgetJson(setting.draft);
   json["gamma"] = GammaJson(line.gamma);
   json["mean_gamma"] = line.mean_gamma;
   json["decode_tokens_per_s"] = {{"min", *std::min_element(rates.begin(), rates.end())},

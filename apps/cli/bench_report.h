@@ -32,7 +32,7 @@ struct BenchSetting {
   std::string weights;
   std::string cache;
   int draft_exact_layers = 0;
-  int draft_context = kDraftContextAuto;
+  DraftOptions draft;
   std::string isa;
   int threads = 0;
   double read_bandwidth_gb_per_s = 0;

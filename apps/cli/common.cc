@@ -3,6 +3,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/draft_options.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -93,13 +94,7 @@ void AddModelOptions(CLI::App& app, ModelOptions& options, JsonOption json) {
             "how keys and values are stored (default: hierarchical)");
   AddInteger(app, "--cache-tokens", options.capacity.cache_tokens, 1, kMaxCacheTokens,
              "tokens that the engine's cache holds over all sequences (default: their contexts)");
-  AddValue(
-      app, "--draft-context", "auto|all|N",
-      [&options](const std::string& text) {
-        options.session.draft_context = ParseDraftContext("--draft-context", text);
-      },
-      "sealed tokens that a draft reads, those that weighed most (default: auto, a quarter of them "
-      "and at least 1536)");
+  AddDraftOptions(app, options.session.draft);
   AddQuiet(app, options.quiet);
   if (json == JsonOption::kYes) AddJson(app, options.json);
 }

@@ -3,6 +3,7 @@
 
 #include "cli/answer.h"
 #include "cli/common.h"
+#include "cli/draft_options.h"
 #include "cli/interrupt.h"
 #include "cli/json.h"
 #include "cli/output.h"
@@ -118,7 +119,7 @@ Json ResultJson(const Options& options, const Answer& answer, const Session& ses
   json["finish_reason"] = FinishName(answer.finish);
   json["context_full"] = answer.result.context_full;
   json.update(StatsJson(stats));
-  json["draft"] = DraftName(options.model.session.draft_context);
+  json["draft"] = DraftName(options.model.session.draft);
   json["cache_digest"] = session.CacheDigest();
   json["context"] = session.context();
   json["memory_bytes"] = MemoryJson(session.memory());

@@ -26,15 +26,6 @@ Json MemoryJson(const MemoryBytes& bytes) {
           {"cache", bytes.cache()},   {"scratch", bytes.scratch}, {"total", bytes.total()}};
 }
 
-std::string DraftName(int draft_context) {
-  return draft_context == kDraftContextAll ? "upper" : "groups";
-}
-
-Json DraftContextJson(int draft_context) {
-  const bool is_name = draft_context == kDraftContextAuto || draft_context == kDraftContextAll;
-  return is_name ? Json(DraftContextText(draft_context)) : Json(draft_context);
-}
-
 Json GammaJson(int gamma) { return gamma == kGammaAuto ? Json("auto") : Json(gamma); }
 
 Json AcceptanceJson(int64_t accepted, int64_t drafted) {

@@ -16,8 +16,6 @@ void PrintJson(const Json& json);
 
 Json MemoryJson(const MemoryBytes& bytes);  // {weights, pool, tail, cache, scratch, total}
 Json GammaJson(int gamma);                  // a number or "auto"
-std::string DraftName(int draft_context);   // the draft policy: "groups" or "upper"
-Json DraftContextJson(int draft_context);   // a number, "auto" or "all"
 // The share, or null if nothing was drafted.
 Json AcceptanceJson(int64_t accepted, int64_t drafted);
 // Speeds, rounds and acceptance of one answer.

@@ -8,7 +8,7 @@ import sys
 import harness
 from harness import MODEL, run, temporary_file
 
-FIELDS = {"depth", "cache", "weights", "draft_exact_layers", "draft_context", "gamma",
+FIELDS = {"depth", "cache", "weights", "draft_exact_layers", "draft", "draft_context", "gamma",
           "decode_tokens_per_s", "prefill_tokens_per_s", "acceptance", "draft_ms", "verify_ms",
           "bytes_per_token", "read_bandwidth_gb_per_s", "bandwidth_fraction", "isa", "threads"}
 OP_FIELDS = {"op", "rows", "depth", "us", "gb_per_s", "gop_per_s", "bandwidth_fraction",
