@@ -51,6 +51,34 @@ struct ThreadMemory {
   }
 };
 
+// What rows give a tile of tokens: weights relative to the largest of the tile, and its state.
+struct WeighRecord {
+  SoftmaxState state;
+  float* weights;  // [rows][kDenseTile]
+
+  static int64_t Floats(int64_t rows) { return StateFloats(rows, 0) + rows * kDenseTile; }
+  WeighRecord(float* memory, int64_t rows)
+      : state(StateAt(memory, rows)), weights(memory + StateFloats(rows, 0)) {}
+};
+inline constexpr int64_t kKeptFloats = 512 * 1024;  // most that a call takes for records
+
+// One thread's memory of a WeighRows, in the place of ThreadMemory.
+struct WeighMemory {
+  float* tiles;      // queries [rows][head_dim], in tiles
+  float* keys;       // [kKvGroup][head_dim], a group's
+  float* converted;  // [kDenseTile][head_dim]
+  float* record;
+
+  static int64_t Floats(int64_t rows, int head_dim) {
+    return (rows + kKvGroup + kDenseTile) * head_dim + WeighRecord::Floats(rows);
+  }
+  WeighMemory(float* memory, int64_t most_rows, int head_dim)
+      : tiles(memory),
+        keys(tiles + most_rows * head_dim),
+        converted(keys + int64_t{kKvGroup} * head_dim),
+        record(converted + int64_t{kDenseTile} * head_dim) {}
+};
+
 // Where the units and the memory of one sequence of a call begin.
 struct SequencePlace {
   int64_t unit;
@@ -59,11 +87,11 @@ struct SequencePlace {
 };
 
 // Shares of the scratch memory, in floats: places of sequences, counters of heads, what a call
-// keeps (of an Attend partial states, then masses; of a ChooseRows a rank of every head's tokens),
-// threads.
+// keeps (of an Attend partial states, then masses; of a WeighRows states, then records; of a
+// ChooseRows a rank of every head's tokens), threads.
 struct ScratchShares {
   int64_t places, counters, states, masses, calls, thread;
-  int64_t thread_rows;
+  int64_t thread_rows, weigh_rows;
 
   explicit ScratchShares(const ScratchLimits& limits) {
     const int64_t heads = limits.geometry.kv_heads;
@@ -81,8 +109,16 @@ struct ScratchShares {
     states = heads * (CeilDiv(limits.positions, kSplitRows) * StateFloats(step_rows, head_dim) +
                       (kMaxRuns + kMaxDenseSegments) * rests);
     masses = limits.positions / kKvGroup * heads * RoundUp(step_rows, kStatePadding);
-    calls = std::max(states + masses, heads * limits.positions);
-    thread = ThreadMemory::Floats(thread_rows, head_dim);
+    weigh_rows = kWeighRows * gqa;
+    const int64_t splits =
+        CeilDiv(limits.positions, kSplitRows) + kMaxRuns + kMaxDenseSegments;  // at most
+    const int64_t records =
+        heads * splits * (kSplitRows / kDenseTile) * WeighRecord::Floats(weigh_rows);
+    const int64_t weighing =
+        heads * (splits + 1) * StateFloats(weigh_rows, 0) + std::min(records, kKeptFloats);
+    calls = RoundUp(std::max({states + masses, weighing, heads * limits.positions}), 16);
+    thread = std::max(ThreadMemory::Floats(thread_rows, head_dim),
+                      WeighMemory::Floats(weigh_rows, head_dim));
   }
   size_t Bytes(int threads) const {
     return static_cast<size_t>(places + counters + calls + threads * thread) * sizeof(float);
@@ -109,6 +145,9 @@ struct Scratch {
   }
   ThreadMemory Of(int thread) const {
     return {threads + thread * shares.thread, shares.thread_rows, head_dim};
+  }
+  WeighMemory OfWeighing(int thread) const {
+    return {threads + thread * shares.thread, shares.weigh_rows, head_dim};
   }
 };
 

@@ -17,6 +17,7 @@ const KernelTable& Avx2Table() {
                                       QS_ISA::kRowsKernels,
                                       QS_ISA::kKvKernels,
                                       QS_ISA::kAttentionKernels,
+                                      QS_ISA::kWeighKernels,
                                       QS_ISA::kPeakKernels};
   return kTable;
 }

@@ -31,12 +31,20 @@ QS_TARGET_END
 
 namespace quantspec::cpu {
 const KernelTable& Avx512Table(bool has_bf16) {
-  static constexpr KernelTable kTable{
-      "avx512",           QS_ISA::kMatMulKernels,    QS_ISA::kRowsKernels,
-      QS_ISA::kKvKernels, QS_ISA::kAttentionKernels, QS_ISA::kPeakKernels};
-  static constexpr KernelTable kBf16Table{
-      "avx512",           QS_ISA::kPairMatMulKernels,    QS_ISA::kRowsKernels,
-      QS_ISA::kKvKernels, QS_ISA::kPairAttentionKernels, QS_ISA::kPairPeakKernels};
+  static constexpr KernelTable kTable{"avx512",
+                                      QS_ISA::kMatMulKernels,
+                                      QS_ISA::kRowsKernels,
+                                      QS_ISA::kKvKernels,
+                                      QS_ISA::kAttentionKernels,
+                                      QS_ISA::kWeighKernels,
+                                      QS_ISA::kPeakKernels};
+  static constexpr KernelTable kBf16Table{"avx512",
+                                          QS_ISA::kPairMatMulKernels,
+                                          QS_ISA::kRowsKernels,
+                                          QS_ISA::kKvKernels,
+                                          QS_ISA::kPairAttentionKernels,
+                                          QS_ISA::kWeighKernels,
+                                          QS_ISA::kPairPeakKernels};
   return has_bf16 ? kBf16Table : kTable;
 }
 const KernelTable& AmxTable() {
@@ -45,6 +53,7 @@ const KernelTable& AmxTable() {
                                       QS_ISA::kRowsKernels,
                                       QS_ISA::kKvKernels,
                                       QS_ISA::kTileAttentionKernels,
+                                      QS_ISA::kWeighKernels,
                                       QS_ISA::kPairPeakKernels};
   return kTable;
 }

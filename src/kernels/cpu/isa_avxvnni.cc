@@ -14,8 +14,9 @@ QS_TARGET_END
 namespace quantspec::cpu {
 const KernelTable& AvxVnniTable() {
   static constexpr KernelTable kTable{
-      "avxvnni",          QS_ISA::kMatMulKernels,    QS_ISA::kRowsKernels,
-      QS_ISA::kKvKernels, QS_ISA::kAttentionKernels, QS_ISA::kPeakKernels};
+      "avxvnni",           QS_ISA::kMatMulKernels,    QS_ISA::kRowsKernels,
+      QS_ISA::kKvKernels,  QS_ISA::kAttentionKernels, QS_ISA::kWeighKernels,
+      QS_ISA::kPeakKernels};
   return kTable;
 }
 }  // namespace quantspec::cpu

@@ -9,8 +9,9 @@
 namespace quantspec::cpu {
 const KernelTable& PortableTable() {
   static constexpr KernelTable kTable{
-      "portable",         QS_ISA::kMatMulKernels,    QS_ISA::kRowsKernels,
-      QS_ISA::kKvKernels, QS_ISA::kAttentionKernels, QS_ISA::kPeakKernels};
+      "portable",          QS_ISA::kMatMulKernels,    QS_ISA::kRowsKernels,
+      QS_ISA::kKvKernels,  QS_ISA::kAttentionKernels, QS_ISA::kWeighKernels,
+      QS_ISA::kPeakKernels};
   return kTable;
 }
 }  // namespace quantspec::cpu

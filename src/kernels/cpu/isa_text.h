@@ -11,6 +11,7 @@
 #include "kernels/cpu/kv-inl.h"
 #include "kernels/cpu/softmax-inl.h"
 #include "kernels/cpu/attention_dense-inl.h"
+#include "kernels/cpu/weigh-inl.h"
 #include "kernels/cpu/attention_codes-inl.h"
 #include "kernels/cpu/attention_sealed-inl.h"
 #include "kernels/cpu/peak-inl.h"

@@ -13,6 +13,7 @@
 #include "kernels/cpu/matmul_kernels.h"
 #include "kernels/cpu/peak_kernels.h"
 #include "kernels/cpu/rows_kernels.h"
+#include "kernels/cpu/weigh_kernels.h"
 
 namespace quantspec::cpu {
 
@@ -22,6 +23,7 @@ struct KernelTable {
   RowsKernels rows;
   KvKernels kv;
   AttentionKernels attention;
+  WeighKernels weigh;
   PeakKernels peak;
 };
 

@@ -275,7 +275,7 @@ inline void UnsealValues(const UnsealArgs& args) {
 template <bool kBoth, typename T>
 inline void UnsealGroup(const UnsealArgs& args) {
   UnsealKeys<kBoth, T>(args);
-  UnsealValues<kBoth, T>(args);
+  if (args.values != nullptr) UnsealValues<kBoth, T>(args);
 }
 
 inline void Unseal(const UnsealArgs& args) {

@@ -36,8 +36,8 @@ struct UnsealArgs {
   Planes planes;
   KvType type;
   int head_dim;
-  std::byte* keys;  // the first of 128 rows, which starts a block of 16
-  std::byte* values;
+  std::byte* keys;    // the first of 128 rows, which starts a block of 16
+  std::byte* values;  // null: not wanted
 };
 
 struct KvKernels {

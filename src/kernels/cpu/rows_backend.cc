@@ -1,7 +1,6 @@
-// What reads single rows of the cache on the CPU: weighing, choosing and gathering them.
+// Choosing and gathering single rows of the cache on the CPU; weigh_backend.cc weighs them.
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 
 #include "base/check.h"
@@ -86,58 +85,6 @@ void TakeLargest(const uint32_t* ranks, int64_t columns, int64_t count, int32_t*
 }
 
 }  // namespace
-
-void CpuBackend::DoWeighRows(const WeighArgs& args) noexcept {
-  const int head_dim = args.geometry.head_dim;
-  const Scratch scratch(attention_scratch_, limits_);
-  const ThreadMemory memory = scratch.Of(0);
-  QS_CHECK(head_dim == limits_.geometry.head_dim);
-  const int64_t tokens = args.kv.Tokens();
-  const int gqa = args.q_heads / args.geometry.kv_heads;
-  for (int q_head = 0; q_head < args.q_heads; ++q_head) {
-    const int head = q_head / gqa;
-    double most[kWeighRows], sum[kWeighRows] = {};
-    std::fill_n(most, kWeighRows, -std::numeric_limits<double>::infinity());
-    float* masses = args.masses.Row(q_head);
-    std::fill_n(masses, args.masses.columns, 0.0f);
-    for (const bool is_second : {false, true}) {
-      for (int64_t t = 0; t < tokens; ++t) {
-        const int64_t sealed = args.kv.Groups() * kKvGroup;
-        if (t < sealed && t % kKvGroup == 0) {
-          auto* keys = reinterpret_cast<std::byte*>(memory.unsealed);
-          table_.kv.unseal({GroupOf(args.kv.sealed, head_dim, head, SlotOf(args.kv, t / kKvGroup)),
-                            Planes::kBoth, KvType::kF32, head_dim, keys,
-                            keys + 4 * kKvGroup * head_dim});
-        }
-        for (int64_t row = std::max<int64_t>(t - args.first_position, 0); row < args.q.rows;
-             ++row) {
-          double score = 0.0;
-          for (int c = 0; c < head_dim; ++c) {
-            float key;
-            if (t < sealed) {
-              key = memory.unsealed[DenseKeyIndex(head_dim, t % kKvGroup, c)];
-            } else {
-              const DenseSegment& from = SegmentOf(args.kv, t);
-              key = LoadElement(from.type, from.keys + DenseRowsAt(from, head_dim, head),
-                                DenseKeyIndex(head_dim, t - from.first_position, c));
-            }
-            score += double{args.q.Row(row)[q_head * head_dim + c]} * key;
-          }
-          score *= args.scale;
-          if (is_second) {
-            if (t < args.masses.columns) {
-              masses[t] += static_cast<float>(std::exp(score - most[row]) / sum[row]);
-            }
-          } else {
-            const double highest = std::max(most[row], score);
-            sum[row] = sum[row] * std::exp(most[row] - highest) + std::exp(score - highest);
-            most[row] = highest;
-          }
-        }
-      }
-    }
-  }
-}
 
 // Ranks stand in the memory of the states of an Attend.
 void CpuBackend::DoChooseRows(ConstRows masses, int kv_heads, RowPooling pooling, int64_t count,
