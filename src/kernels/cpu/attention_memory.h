@@ -88,7 +88,7 @@ struct SequencePlace {
 
 // Shares of the scratch memory, in floats: places of sequences, counters of heads, what a call
 // keeps (of an Attend partial states, then masses; of a WeighRows states, then records; of a
-// ChooseRows a rank of every head's tokens), threads.
+// ChooseRows two numbers of every head's tokens), threads.
 struct ScratchShares {
   int64_t places, counters, states, masses, calls, thread;
   int64_t thread_rows, weigh_rows;
@@ -116,7 +116,7 @@ struct ScratchShares {
         heads * splits * (kSplitRows / kDenseTile) * WeighRecord::Floats(weigh_rows);
     const int64_t weighing =
         heads * (splits + 1) * StateFloats(weigh_rows, 0) + std::min(records, kKeptFloats);
-    calls = RoundUp(std::max({states + masses, weighing, heads * limits.positions}), 16);
+    calls = RoundUp(std::max({states + masses, weighing, 2 * heads * limits.positions}), 16);
     thread = std::max(ThreadMemory::Floats(thread_rows, head_dim),
                       WeighMemory::Floats(weigh_rows, head_dim));
   }

@@ -36,7 +36,25 @@ struct HeadCopy {
   int head_dim;
 };
 
+template <typename T>
+void CopyEqualRow(const HeadCopy& copy, int64_t from_row, int64_t to_row) {
+  const int head_dim = copy.head_dim;
+  const T* from_keys = reinterpret_cast<const T*>(copy.from_keys);
+  T* to_keys = reinterpret_cast<T*>(copy.to_keys);
+  from_keys += DenseKeyIndex(head_dim, from_row, 0);
+  to_keys += DenseKeyIndex(head_dim, to_row, 0);
+  for (int c = 0; c < head_dim; ++c) to_keys[c * kTokenBlock] = from_keys[c * kTokenBlock];
+  const auto bytes = static_cast<int64_t>(sizeof(T)) * head_dim;
+  std::memcpy(copy.to_values + to_row * bytes, copy.from_values + from_row * bytes,
+              static_cast<size_t>(bytes));
+}
+
 inline void CopyRow(const HeadCopy& copy, int64_t from_row, int64_t to_row) {
+  if (copy.from_type == copy.to_type) {
+    const bool is_f32 = copy.to_type == KvType::kF32;
+    (is_f32 ? CopyEqualRow<float> : CopyEqualRow<F16>)(copy, from_row, to_row);
+    return;
+  }
   for (int c = 0; c < copy.head_dim; ++c) {
     StoreElement(
         copy.to_type, copy.to_keys, DenseKeyIndex(copy.head_dim, to_row, c),

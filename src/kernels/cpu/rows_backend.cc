@@ -40,44 +40,51 @@ uint32_t RankOf(float x) {
   return (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
 }
 
-// The masses of `heads` query heads pooled and added, of columns [first, last).
+// A token's pooled mass, of columns [begin, end).
 template <RowPooling kPooling>
-void PoolColumns(ConstRows masses, int64_t first_head, int64_t heads, int64_t first, int64_t last,
-                 uint32_t* ranks) {
+float Pooled(const float* masses, int64_t begin, int64_t end) {
+  float pooled = kPooling == RowPooling::kMean5 ? 0.0f : MassOf(masses[begin]);
+  for (int64_t i = begin; i < end; ++i) {
+    const float mass = MassOf(masses[i]);
+    pooled = kPooling == RowPooling::kMean5 ? pooled + mass : std::max(pooled, mass);
+  }
+  return kPooling == RowPooling::kMean5 ? pooled / 5.0f : pooled;
+}
+
+// Adds pooled masses of all columns.
+template <RowPooling kPooling>
+void AddPooled(const float* masses, int64_t columns, float* sums) {
   constexpr int64_t kReach = kPooling == RowPooling::kNone    ? 0
                              : kPooling == RowPooling::kMean5 ? 2
                                                               : 3;
+  const auto add_at_end = [&](int64_t t) {
+    sums[t] += Pooled<kPooling>(masses, std::max<int64_t>(t - kReach, 0),
+                                std::min(t + kReach + 1, columns));
+  };
+  const int64_t first = std::min(kReach, columns);
+  const int64_t last = std::max(columns - kReach, first);
+  for (int64_t t = 0; t < first; ++t) add_at_end(t);
   for (int64_t t = first; t < last; ++t) {
-    const int64_t begin = std::max<int64_t>(t - kReach, 0);
-    const int64_t end = std::min(t + kReach + 1, masses.columns);
-    float sum = 0.0f;
-    for (int64_t head = first_head; head < first_head + heads; ++head) {
-      const float* row = masses.Row(head);
-      float pooled = kPooling == RowPooling::kMean5 ? 0.0f : MassOf(row[begin]);
-      for (int64_t i = begin; i < end; ++i) {
-        const float mass = MassOf(row[i]);
-        pooled = kPooling == RowPooling::kMean5 ? pooled + mass : std::max(pooled, mass);
-      }
-      sum += kPooling == RowPooling::kMean5 ? pooled / 5.0f : pooled;
-    }
-    ranks[t] = RankOf(sum);
+    sums[t] += Pooled<kPooling>(masses + t - kReach, 0, 2 * kReach + 1);
   }
+  for (int64_t t = last; t < columns; ++t) add_at_end(t);
 }
 
 // The columns of the `count` largest ranks, ascending; of equal ones the first. Finds the least
-// rank that is taken byte by byte.
+// rank that is taken some bits at a time.
 void TakeLargest(const uint32_t* ranks, int64_t columns, int64_t count, int32_t* out) {
   uint32_t least = 0;
-  int64_t left = count;  // to take of those whose bytes so far are the ones of `least`
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    int64_t counts[256] = {};
-    const uint32_t known = shift == 24 ? 0 : ~uint32_t{0} << (shift + 8);
+  uint32_t known = 0;    // the bits of it that are found
+  int64_t left = count;  // to take of those that have them
+  for (const int shift : {22, 11, 0}) {
+    int32_t counts[2048] = {};
     for (int64_t t = 0; t < columns; ++t) {
-      if ((ranks[t] & known) == least) ++counts[ranks[t] >> shift & 255];
+      if ((ranks[t] & known) == least) ++counts[ranks[t] >> shift & 2047];
     }
-    uint32_t byte = 255;
-    for (; counts[byte] < left; --byte) left -= counts[byte];
-    least |= byte << shift;
+    uint32_t digit = 2047;
+    for (; counts[digit] < left; --digit) left -= counts[digit];
+    least |= digit << shift;
+    known |= uint32_t{2047} << shift;
   }
   for (int64_t t = 0; t < columns; ++t) {
     if (ranks[t] > least || (ranks[t] == least && left-- > 0)) *out++ = static_cast<int32_t>(t);
@@ -86,20 +93,22 @@ void TakeLargest(const uint32_t* ranks, int64_t columns, int64_t count, int32_t*
 
 }  // namespace
 
-// Ranks stand in the memory of the states of an Attend.
+// Sums and ranks stand in the memory of the states of an Attend.
 void CpuBackend::DoChooseRows(ConstRows masses, int kv_heads, RowPooling pooling, int64_t count,
                               int32_t* chosen) noexcept {
   const int64_t columns = masses.columns;
-  const int64_t heads = masses.rows / kv_heads;
+  const int64_t gqa = masses.rows / kv_heads;
   const Scratch scratch(attention_scratch_, limits_);
-  QS_CHECK(kv_heads * columns <= scratch.shares.calls);
-  auto* all_ranks = reinterpret_cast<uint32_t*>(scratch.states);
+  QS_CHECK(2 * kv_heads * columns <= scratch.shares.calls);
+  const auto add = pooling == RowPooling::kNone    ? AddPooled<RowPooling::kNone>
+                   : pooling == RowPooling::kMean5 ? AddPooled<RowPooling::kMean5>
+                                                   : AddPooled<RowPooling::kMax7>;
   const auto choose = [&](int64_t head) {
-    uint32_t* ranks = all_ranks + head * columns;
-    const auto pool = pooling == RowPooling::kNone    ? PoolColumns<RowPooling::kNone>
-                      : pooling == RowPooling::kMean5 ? PoolColumns<RowPooling::kMean5>
-                                                      : PoolColumns<RowPooling::kMax7>;
-    pool(masses, head * heads, heads, 0, columns, ranks);
+    float* sums = scratch.states + 2 * head * columns;
+    auto* ranks = reinterpret_cast<uint32_t*>(sums + columns);
+    std::fill_n(sums, columns, 0.0f);
+    for (int64_t i = 0; i < gqa; ++i) add(masses.Row(head * gqa + i), columns, sums);
+    for (int64_t t = 0; t < columns; ++t) ranks[t] = RankOf(sums[t]);
     TakeLargest(ranks, columns, count, chosen + head * count);
   };
   ForUnits(kv_heads, masses.rows * columns <= kInlineColumns, choose);
