@@ -1,4 +1,4 @@
-// The operations a transformer needs, and nothing else: read this first. Implementations: reference
+// The operations that a transformer and its drafts need, and nothing else: read this first. Implementations: reference
 // (scalar, the specification) and cpu (SIMD and threads).
 //
 // Shapes are checked here, once, in the public non-virtual functions; the private virtual Do...
@@ -187,7 +187,7 @@ inline constexpr int64_t kWeighRows = 32;  // most rows of a call
 struct WeighArgs {
   KvGeometry geometry;
   int q_heads = 0;             // as in AttendArgs
-  float scale = 1.0f;          // 1 / sqrt(head_dim), or 1 where queries are scaled already
+  float scale = 1.0f;          // usually 1 / sqrt(head_dim); 1 for scores without it
   ConstRows q;                 // [rows, q_heads * head_dim], rotated; 1 to kWeighRows rows
   int64_t first_position = 0;  // of the first row; rows are at consecutive positions
   // A target's: runs of all heads alike in both planes, then dense rows, at positions 0, 1, 2, ...

@@ -170,6 +170,34 @@ void MeasureAttend(Backend& backend, const std::string& name, KvGeometry geometr
   Measure("attend_" + name + "_tokens" + std::to_string(tokens), [&] { backend.Attend(args); });
 }
 
+// The last `tokens` of as many as the view has weigh them all, and the heaviest are gathered.
+void MeasureRowsOfCache(Backend& backend, const std::string& shape, KvGeometry geometry,
+                        const KvView& kv, int q_heads, int64_t tokens) {
+  const int64_t positions = kv.Tokens(), chosen = positions / 8;
+  const int64_t columns = int64_t{q_heads} * geometry.head_dim;
+  Matrix q(tokens, columns, 6), masses(q_heads, positions, 7);
+  WeighArgs args;
+  args.geometry = geometry;
+  args.q_heads = q_heads;
+  args.scale = 0.125f;
+  args.q = q.view();
+  args.first_position = positions - tokens;
+  args.kv = kv;
+  args.masses = masses.view();
+  Measure("weigh_" + shape + "_tokens" + std::to_string(tokens), [&] { backend.WeighRows(args); });
+  Buffer rows(static_cast<size_t>(geometry.kv_heads * chosen) * sizeof(int32_t));
+  Measure("choose_rows_" + shape, [&] {
+    backend.ChooseRows(masses.view(), geometry.kv_heads, RowPooling::kMean5, chosen,
+                       rows.As<int32_t>());
+  });
+  const int64_t capacity = RoundUp(chosen, kDenseRows);
+  const size_t bytes = backend.DenseBytes(geometry, KvType::kF16, capacity);
+  Buffer keys(bytes), values(bytes);
+  const DenseSegment to{KvType::kF16, keys.data(), values.data(), capacity, capacity, 0};
+  Measure("gather_" + shape,
+          [&] { backend.GatherKv(geometry, kv, rows.As<int32_t>(), chosen, to, 0); });
+}
+
 void MeasureCache(std::string_view isa, KvGeometry geometry, int gqa) {
   const int q_heads = geometry.kv_heads * gqa;
   const auto backend = MakeBackend(isa, {kPrompt, 0, 4, 1, kTokens, geometry, q_heads});
@@ -188,6 +216,8 @@ void MeasureCache(std::string_view isa, KvGeometry geometry, int gqa) {
     sealed.runs[0].planes = Planes::kUpper;
     MeasureAttend(*backend, "draft_" + shape, geometry, sealed, q_heads, kTokens + tokens, tokens);
   }
+  sealed.runs[0].planes = Planes::kBoth;
+  MeasureRowsOfCache(*backend, shape, geometry, sealed, q_heads, 4);
   KvView dense;
   dense.dense[0] = kv.dense;
   dense.dense_count = 1;

@@ -45,6 +45,7 @@ class Device {
 constexpr KvGeometry kGeometry{2, 16};
 constexpr int64_t kColumns = int64_t{kGeometry.kv_heads} * kGeometry.head_dim;
 constexpr int64_t kTail = 16;
+constexpr int64_t kChosen = 3;
 
 ScratchLimits Limits() {
   ScratchLimits limits;
@@ -112,6 +113,20 @@ std::vector<float> RunAll(Backend& backend) {
   backend.Attend(args);
   backend.ChooseGroups(ConstRows(masses, kGeometry.kv_heads, 1), {slots, 1}, 1, chosen);
 
+  const Rows weights(device.Take<float>(kGeometry.kv_heads * tokens), kGeometry.kv_heads, tokens);
+  int32_t* heaviest = device.Take<int32_t>(kGeometry.kv_heads * kChosen);
+  const DenseSegment gathered = TakeDense(backend, device, kTail);
+  WeighArgs weigh;
+  weigh.geometry = kGeometry;
+  weigh.q_heads = kGeometry.kv_heads;
+  weigh.q = args.q;
+  weigh.first_position = tokens - 1;
+  weigh.kv = rows.kv;
+  weigh.masses = weights;
+  backend.WeighRows(weigh);
+  backend.ChooseRows(weights, kGeometry.kv_heads, RowPooling::kMean5, kChosen, heaviest);
+  backend.GatherKv(kGeometry, rows.kv, heaviest, kChosen, gathered, 1);
+
   const WeightSpec spec{WeightFormat::kF32, kColumns, kColumns};
   PackedWeight weight{spec,
                       device.Take<std::byte>(static_cast<int64_t>(backend.SizeOf(spec).upper))};
@@ -127,11 +142,12 @@ std::vector<float> RunAll(Backend& backend) {
   backend.RmsNorm(y, product.bias, 1e-5f, out);
   backend.Synchronize();
 
-  std::vector<float> staging(kColumns), result(2 * kColumns + 3);
+  std::vector<float> staging(kColumns), result(3 * kColumns + 3);
   const ConstRows on_host = backend.OnHost(out, staging.data());
   std::copy_n(on_host.Row(0), kColumns, result.begin());
   backend.LoadKv(kGeometry, prompt, 7, result.data() + kColumns, staging.data());
-  backend.Download(masses, 2 * sizeof(float), result.data() + 2 * kColumns);
+  backend.LoadKv(kGeometry, gathered, kChosen, staging.data(), result.data() + 2 * kColumns);
+  backend.Download(masses, 2 * sizeof(float), result.data() + 3 * kColumns);
   int32_t slot;
   backend.Download(chosen + 1, sizeof(slot), &slot);
   result.back() = static_cast<float>(slot);
