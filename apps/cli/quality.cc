@@ -8,7 +8,7 @@
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "cli/scores.h"
+#include "bench/scores.h"
 
 namespace quantspec::cli {
 namespace {

@@ -51,6 +51,8 @@ class Session {
   virtual void Rewind(int length) = 0;
   // The most tokens the next Step may append: to where a group is sealed or the end of the context.
   virtual int step_room() const = 0;
+  // Tokens in sealed groups, which the next step reads quantised; 0 with CacheKind::kFull.
+  virtual int sealed() const = 0;
 
   // Forgets the sequence.
   virtual void Clear() = 0;

@@ -24,6 +24,7 @@ class SessionImpl : public Session {
   int step_room() const override {
     return std::min(sequence_->Room(), static_cast<int>(kStepRows));
   }
+  int sealed() const override { return sequence_->cache().Sealed(); }
 
   bool Prefill(std::span<const Token> prompt, const OnPrefill& on_prefill) override {
     CheckTokens(prompt, parts_.tokens);

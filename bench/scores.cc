@@ -1,9 +1,9 @@
-#include "cli/scores.h"
+#include "bench/scores.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace quantspec::cli {
+namespace quantspec {
 
 Distribution::Distribution(std::span<const float> logits) : logits_(logits) {
   const auto top = std::max_element(logits.begin(), logits.end());
@@ -11,6 +11,19 @@ Distribution::Distribution(std::span<const float> logits) : logits_(logits) {
   double sum = 0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit - *top));
   log_sum_ = static_cast<double>(*top) + std::log(sum);
+}
+
+void MeanSum::Add(double value) {
+  ++count_;
+  const double step = value - mean_;  // [welford1962]
+  mean_ += step / static_cast<double>(count_);
+  squares_ += step * (value - mean_);
+}
+
+MeanError MeanSum::mean_error() const {
+  const double count = static_cast<double>(count_);
+  if (count_ < 2) return {mean_, 0};
+  return {mean_, std::sqrt(squares_ / count / (count - 1))};
 }
 
 void ScoreSum::AddText(const Distribution& row, Token next) {
@@ -32,4 +45,4 @@ void ScoreSum::AddAgainst(const Distribution& base, const Distribution& row) {
 
 double ScoreSum::perplexity() const { return std::exp(negative_log_likelihood_ / texts_); }
 
-}  // namespace quantspec::cli
+}  // namespace quantspec

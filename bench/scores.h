@@ -1,11 +1,12 @@
 // Scores of next-token distributions: against the text, and against each other.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "quantspec/types.h"
 
-namespace quantspec::cli {
+namespace quantspec {
 
 // log-probabilities of one row of logits, in double.
 class Distribution {
@@ -21,6 +22,23 @@ class Distribution {
   std::span<const float> logits_;
   double log_sum_ = 0;  // of exp(logit) over all tokens
   size_t likeliest_ = 0;
+};
+
+struct MeanError {
+  double mean = 0;
+  double error = 0;  // standard error of the mean; 0 for fewer than two values
+};
+
+// Mean and spread of independent values.
+class MeanSum {
+ public:
+  void Add(double value);
+  int64_t count() const { return count_; }
+  MeanError mean_error() const;
+
+ private:
+  double mean_ = 0, squares_ = 0;  // squares of the distances from the mean
+  int64_t count_ = 0;
 };
 
 // Means over rows.
@@ -42,4 +60,4 @@ class ScoreSum {
   double texts_ = 0, against_ = 0;  // rows
 };
 
-}  // namespace quantspec::cli
+}  // namespace quantspec

@@ -1,11 +1,11 @@
-#include "cli/scores.h"
+#include "bench/scores.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <vector>
 
-namespace quantspec::cli {
+namespace quantspec {
 namespace {
 
 TEST(Distribution, NormalisesHugeLogits) {
@@ -42,5 +42,19 @@ TEST(ScoreSum, PerplexityIsTheInverseGeometricMean) {
   EXPECT_NEAR(sum.perplexity(), 1 / std::sqrt(0.75 * 0.25), 1e-6);
 }
 
+TEST(MeanSum, GivesMeanAndStandardError) {
+  MeanSum sum;
+  for (const double value : {2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0}) sum.Add(value);
+  EXPECT_DOUBLE_EQ(sum.mean_error().mean, 5);
+  EXPECT_NEAR(sum.mean_error().error, std::sqrt(4.0 / 7), 1e-12);  // population variance 4
+}
+
+TEST(MeanSum, OfOneValueHasNoError) {
+  MeanSum sum;
+  sum.Add(3);
+  EXPECT_DOUBLE_EQ(sum.mean_error().mean, 3);
+  EXPECT_DOUBLE_EQ(sum.mean_error().error, 0);
+}
+
 }  // namespace
-}  // namespace quantspec::cli
+}  // namespace quantspec
