@@ -2,13 +2,14 @@
 #include <algorithm>
 #include <chrono>
 
+#include "bench/scores.h"
 #include "cli/answer.h"
 #include "cli/common.h"
 #include "cli/interrupt.h"
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "bench/scores.h"
+#include "cli/quality_windows.h"
 
 namespace quantspec::cli {
 namespace {
@@ -18,6 +19,7 @@ struct Options {
   std::string file;
   int prefix = 0;
   int tokens = 0;
+  WindowOptions windows;
 };
 
 struct Scores {
@@ -151,6 +153,15 @@ void PrintScores(const Options& options, const Scores& scores, const Engine& eng
 }
 
 int Run(const Options& options) {
+  if (options.windows.any()) {
+    if (options.prefix > 0 || options.tokens > 0) {
+      throw UsageError("--prefix and --tokens: not with --protocol, which scores whole windows");
+    }
+    return RunWindows(options.model, options.windows, options.file);
+  }
+  if (options.windows.window > 0 || options.windows.windows > 0 || options.windows.scores.draft) {
+    throw UsageError("--window, --windows and --readers: need --protocol or --kld-base");
+  }
   if (options.file.empty()) throw UsageError("--file: missing, expected a text to score");
   if (options.prefix == 0 || options.tokens == 0) {
     throw UsageError(
@@ -186,6 +197,7 @@ Command AddQuality(CLI::App& app) {
   AddText(*command, "--file", options->file, "the text, '-' for standard input")->type_name("F");
   AddInteger(*command, "--prefix", options->prefix, 1, kMaxContext, "tokens read before scoring");
   AddInteger(*command, "--tokens", options->tokens, 1, kMaxContext, "tokens scored");
+  AddWindowOptions(*command, options->windows);
   AddModelOptions(*command, options->model, JsonOption::kYes);
   command->footer(
       "The reference has float32 weights and a dense float32 cache. KLD is KL(base || row) in "
@@ -193,7 +205,8 @@ Command AddQuality(CLI::App& app) {
       "Examples:\n"
       "  quantspec quality --model m.gguf --file book.txt --prefix 4096 --tokens 512\n"
       "  quantspec quality --model m.gguf --file book.txt --prefix 1024 --tokens 256 "
-      "--weights nested --group 64 --json");
+      "--weights nested --group 64 --json\n"
+      "  quantspec quality --model m.gguf --file wiki.test.raw --protocol llama --windows 16");
   return {command, [options] { return Run(*options); }};
 }
 

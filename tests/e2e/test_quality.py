@@ -38,6 +38,38 @@ class Quality(harness.ProgramTest):
             self.assert_fails(run("quality", "--model", MODEL, "--file", path, "--prefix", 100,
                                   "--tokens", 10), 1, "111", str(path))
 
+    def test_windows_count_what_read_sealed_groups(self):
+        done = self.quality("--protocol", "gptq", "--window", 300, "--readers", "both")
+        self.assertEqual(done["protocol"], "gptq")
+        self.assertEqual(done["targets"], 299 * done["windows"])
+        self.assertEqual(done["sealed_targets"], 43 * done["windows"])  # rows 256 to 298
+        self.assertAlmostEqual(done["draft"]["perplexity"] / done["target"]["perplexity"], 1,
+                               delta=0.3)
+        self.assertGreater(done["target"]["perplexity_error"], 0)
+
+    def test_a_base_file_agrees_with_its_own_model(self):
+        with temporary_file("") as base:
+            saved = self.quality("--protocol", "llama", "--window", 64, "--windows", 3,
+                                 "--save-base", base)
+            self.assertEqual(saved["targets"], 3 * 31)
+            done = self.run_json("quality", "--model", MODEL, "--kld-base", base)
+            self.assertEqual(done["targets"], saved["targets"])
+            self.assertLess(abs(done["target"]["kld"]), 1.3e-4)
+            self.assertEqual(done["target"]["top1"], 1)
+            self.assertAlmostEqual(done["base"]["perplexity"] / saved["target"]["perplexity"], 1,
+                                   delta=1e-3)
+
+    def test_windows_and_lengths_do_not_mix(self):
+        for arguments, word in (
+                (("--protocol", "gptq", "--prefix", 4, "--tokens", 4), "--prefix"),
+                (("--protocol", "gptq", "--save-base", "b"), "--protocol llama"),
+                (("--window", 64), "--protocol"),
+                (("--protocol", "other"), "gptq or llama"),
+                (("--kld-base", "b"), "--file")):
+            self.assert_fails(run("quality", "--model", MODEL, "--file", __file__, *arguments), 2,
+                              word)
+        self.assert_fails(run("quality", "--model", MODEL, "--kld-base", __file__), 1, "_logits_")
+
     def test_both_lengths_are_needed(self):
         self.assert_fails(run("quality", "--model", MODEL, "--file", __file__), 2, "--prefix")
         self.assert_fails(run("quality", "--model", MODEL, "--prefix", 1, "--tokens", 1), 2,
