@@ -102,7 +102,9 @@ TEST(LoadDataset, JoinsTheDocumentsOfCasesWithAShortSummary) {
   const DataFolder folder;
   WriteAll(folder);
   const std::string array = std::string("[") + kCase1 + ",\n" + kCase2 + ",\n" + kCase3 + "]";
-  for (const std::string& cases : {std::string(), array}) {
+  const std::string object =
+      std::string("{\"EE-1\": ") + kCase1 + ", \"b\": " + kCase2 + ", \"c\": " + kCase3 + "}";
+  for (const std::string& cases : {std::string(), array, object}) {
     if (!cases.empty()) folder.Write("multi_lexsum/test.json", cases);
     const auto texts = LoadDataset(folder.path(), "multi_lexsum", 10);
     ASSERT_THAT(texts, SizeIs(2));

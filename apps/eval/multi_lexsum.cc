@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "eval/byte_reader.h"
 #include "eval/dataset_files.h"
 #include "eval/json_records.h"
 #include "quantspec/error.h"
@@ -52,6 +53,14 @@ bool ReadCase(const JsonRecord& record, Case& found) {
   return true;
 }
 
+// The set's versions come as one case a line, or as one array or object of cases.
+bool IsCaseALine(const fs::path& path) {
+  std::string line;
+  ByteReader(path).NextLine(line);
+  const auto first = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  return first.is_object() && (first.contains("case_documents") || first.contains("case_id"));
+}
+
 std::vector<Case> ReadCases(const fs::path& path, int examples) {
   std::vector<Case> cases;
   const OnRecord add = [&](JsonRecord& record) {
@@ -60,17 +69,7 @@ std::vector<Case> ReadCases(const fs::path& path, int examples) {
     return static_cast<int>(cases.size()) < examples;
   };
   if (examples <= 0) return cases;
-  // The set's versions come as one array or object, or as one case a line.
-  bool is_lines = false;
-  try {
-    ReadJsonValues(path, [&](JsonRecord& record) {
-      is_lines = !record.value.is_object();
-      return false;
-    });
-  } catch (const Error&) {
-    is_lines = true;
-  }
-  if (is_lines) {
+  if (IsCaseALine(path)) {
     ReadJsonLines(path, add);
   } else {
     ReadJsonValues(path, add);

@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "eval/data_folder.h"
 #include "eval/datasets.h"
+#include "quantspec/engine.h"
 
 namespace quantspec::eval {
 namespace {
@@ -114,6 +117,29 @@ TEST(BuildPrompt, OfALongTextIsThatOfItsHead) {
   const ByteTokenizer tokenizer(true);
   const auto prompt = BuildPrompt(text, tokenizer, nullptr, 6000, Protocol::kClean, 2);
   EXPECT_EQ(TextOf(*prompt), "<s>" + text.text.substr(2 * 5999, 5999));
+}
+
+// With a real tokenizer and template every built-in text has excerpts of 4,096 tokens enough.
+TEST(BuildPrompt, OfBuiltinTextsHasExactlyTheContext) {
+  const char* path = std::getenv("QUANTSPEC_TEST_MODEL");
+  if (path == nullptr) GTEST_SKIP() << "QUANTSPEC_TEST_MODEL names no model";
+  EngineOptions options;
+  options.model_path = path;
+  const auto model = ModelFile::Open(options);
+  for (const std::string& name : DatasetNames("builtin")) {
+    for (const EvalText& text : LoadDataset("builtin", name, 2)) {
+      for (const auto protocol : {Protocol::kAuthors, Protocol::kClean}) {
+        for (const int part : {0, 3, 7}) {
+          const auto prompt =
+              BuildPrompt(text, model->tokenizer(), model->chat(), 4096, protocol, part);
+          ASSERT_TRUE(prompt) << text.name << " part " << part;
+          EXPECT_EQ(prompt->size(), 4096u);
+        }
+      }
+      EXPECT_TRUE(BuildPrompt(text, model->tokenizer(), model->chat(), 16384, Protocol::kClean, 1))
+          << text.name;
+    }
+  }
 }
 
 }  // namespace
