@@ -96,6 +96,7 @@ class LetterSession : public Session {
     committed_ = sealed_ = 0;
   }
   std::unique_ptr<Session> Fork() override { return nullptr; }
+  std::unique_ptr<Session> Fork(const DraftOptions&) override { return nullptr; }
   std::string CacheDigest() const override { return ""; }
   uint64_t BytesPerToken(Reader) const override { return 0; }
 

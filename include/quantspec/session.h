@@ -15,7 +15,7 @@ namespace quantspec {
 struct SessionOptions {
   int context = 0;  // tokens the cache can hold; 0 = the model's context
   CacheKind cache = CacheKind::kHierarchical;
-  DraftOptions draft;
+  DraftOptions draft = {};
   PromptReuse reuse = PromptReuse::kPrompts;
 };
 
