@@ -43,6 +43,7 @@ Json StatsJson(const GenerateStats& stats) {
   json["rounds"] = stats.rounds;
   json["drafted"] = stats.drafted;
   json["accepted"] = stats.accepted;
+  json["looked_up"] = stats.looked_up;
   json["acceptance"] = AcceptanceJson(stats.accepted, stats.drafted);
   json["accepted_by_position"] = PositionsJson(stats, stats.accepted_by_position);
   json["drafted_by_position"] = PositionsJson(stats, stats.drafted_by_position);

@@ -121,6 +121,7 @@ struct GenerateStats {
   int64_t rounds = 0;
   int64_t drafted = 0;
   int64_t accepted = 0;
+  int64_t looked_up = 0;  // of the drafted tokens, those that no model made
   std::array<int64_t, kMaxGamma> drafted_by_position{};
   std::array<int64_t, kMaxGamma> accepted_by_position{};
   double draft_s = 0;

@@ -81,9 +81,10 @@ double TimeEstimate::Optimism(int64_t round) const {
   return std::max(0.6, 1.0 - samples - 0.05 * std::log2(1.0 + age / 32.0));
 }
 
-void CostModel::Observe(std::span<const double> draft_steps_s, double verify_s, int64_t round) {
-  const int drafted = static_cast<int>(draft_steps_s.size());
-  FollowLevel(draft_steps_s, verify_s);
+void CostModel::Observe(std::span<const double> draft_steps_s, int rows, double verify_s,
+                        int64_t round) {
+  const int drafted = rows - 1;
+  FollowLevel(draft_steps_s, rows, verify_s);
   // A first sample far beyond what machines do is taken for a stall, until a second one repeats it.
   const double plain = verify_[0].value();
   const bool bounded = verify_[0].known();
@@ -115,10 +116,10 @@ void CostModel::Resume(double draft_over_target, int64_t age) {
 
 // The least of a round's times over what was expected of them: a stall hits one of them only. Where
 // there was but one, the next round puts it right.
-void CostModel::FollowLevel(std::span<const double> draft_steps_s, double verify_s) {
+void CostModel::FollowLevel(std::span<const double> draft_steps_s, int rows, double verify_s) {
   if (unleveled_ == 0 || !verify_[0].known()) return;
   const bool is_first = unleveled_-- == kLevelRounds;
-  double level = verify_s / Verify(static_cast<int>(draft_steps_s.size()) + 1);
+  double level = verify_s / Verify(rows);
   for (const double step : draft_steps_s) {
     if (draft_.known()) level = std::min(level, step / Draft());
   }

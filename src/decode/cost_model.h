@@ -44,7 +44,9 @@ class CostModel {
     table_.fill(1.0);
   }
 
-  void Observe(std::span<const double> draft_steps_s, double verify_s, int64_t round);
+  // `rows`: of the verify pass, 1 + the tokens drafted; more than there were draft steps if they
+  // came without.
+  void Observe(std::span<const double> draft_steps_s, int rows, double verify_s, int64_t round);
   // What is known stays, with doubts. `draft_over_target` is what is expected now: draft steps are
   // scaled by its change. How far all times have changed together, by a longer context or a busier
   // machine, the next two rounds show.
@@ -64,7 +66,7 @@ class CostModel {
   int tried() const { return tried_; }
 
  private:
-  void FollowLevel(std::span<const double> draft_steps_s, double verify_s);
+  void FollowLevel(std::span<const double> draft_steps_s, int rows, double verify_s);
   void Scale(double factor);
   void Fit();
 

@@ -63,6 +63,7 @@ void Decoding::Start(std::vector<Token>* tokens, const GenerateOptions& options,
   stats_.gamma = options.gamma;
   is_open_ = false;
   gamma_ = drafted_ = accepted_ = new_tokens_ = 0;
+  is_lookup_ = false;
   finished_ = options.max_tokens == 0;
 }
 
@@ -74,9 +75,13 @@ void Decoding::AcceptFirst(std::span<const float> logits) {
 }
 
 // A round appends gamma + 1 rows and emits at most as many tokens.
+int Decoding::MostDrafts(int room) const {
+  return std::min({kMaxGamma, room - 1, options_.max_tokens - generated_ - 1});
+}
+
 int Decoding::RoundGamma(int room) {
   const int wanted = options_.gamma == kGammaAuto ? controller_.Next() : options_.gamma;
-  return std::min({wanted, room - 1, options_.max_tokens - generated_ - 1});
+  return std::min(wanted, MostDrafts(room));
 }
 
 std::optional<WantedRows> Decoding::Next(int room) {
@@ -88,8 +93,11 @@ std::optional<WantedRows> Decoding::Next(int room) {
       return std::nullopt;
     }
     drafted_ = accepted_ = new_tokens_ = 0;
-    gamma_ = RoundGamma(room);
-    if (source_ != nullptr) Propose(gamma_);
+    is_lookup_ = LookUp(room);
+    if (!is_lookup_) {
+      gamma_ = RoundGamma(room);
+      if (source_ != nullptr) TakeProposed(Propose(*source_, gamma_));
+    }
     is_open_ = true;
   }
   const std::span<const Token> tokens = *tokens_;
@@ -104,25 +112,39 @@ std::optional<WantedRows> Decoding::Next(int room) {
       tokens.subspan(static_cast<size_t>(length - 1), static_cast<size_t>(gamma_) + 1)};
 }
 
-void Decoding::Propose(int most) {
+bool Decoding::LookUp(int room) {
+  if (source_ != nullptr || options_.gamma != kGammaAuto) return false;
+  const int proposed = Propose(lookup_, MostDrafts(room));
+  const int count = proposed > 0 ? controller_.NextLookup(proposed) : 0;
+  TakeProposed(count);
+  return count > 0;
+}
+
+int Decoding::Propose(DraftSource& source, int most) {
   const auto length = static_cast<size_t>(final_length());
   tokens_->resize(length + static_cast<size_t>(most));
   const std::span<Token> room(tokens_->data() + length, static_cast<size_t>(most));
-  gamma_ = source_->Propose(std::span<const Token>(*tokens_).first(length), room);
-  QS_CHECK(gamma_ >= 0 && gamma_ <= most);
-  tokens_->resize(length + static_cast<size_t>(gamma_));
-  for (int i = 0; i < gamma_; ++i) {
+  const int count = source.Propose(std::span<const Token>(*tokens_).first(length), room);
+  QS_CHECK(count >= 0 && count <= most);
+  return count;
+}
+
+void Decoding::TakeProposed(int count) {
+  const auto length = static_cast<size_t>(final_length());
+  tokens_->resize(length + static_cast<size_t>(count));
+  gamma_ = drafted_ = count;
+  for (int i = 0; i < count; ++i) {
     const auto at = static_cast<size_t>(i);
     // What proposes without probabilities is sure of its tokens.
     if (UsesRejection()) {
       std::ranges::fill(Probabilities(i), 0.0f);
-      Probabilities(i)[static_cast<size_t>(room[at])] = 1.0f;
+      Probabilities(i)[static_cast<size_t>((*tokens_)[length + at])] = 1.0f;
     }
     draft_steps_s_[at] = kNoStepSeconds;
     ++stats_.drafted;
     ++stats_.drafted_by_position[at];
+    ++stats_.looked_up;
   }
-  drafted_ = gamma_;
 }
 
 void Decoding::Accept(const LogitRows& logits, double seconds) {
@@ -237,7 +259,9 @@ void Decoding::EndRound(double commit_s) {
   stats_.seal_s += commit_s;
   stats_.accepted += accepted_;
   for (int i = 0; i < accepted_; ++i) ++stats_.accepted_by_position[static_cast<size_t>(i)];
-  if (options_.gamma == kGammaAuto) {
+  if (is_lookup_) {
+    controller_.ObserveLookup(gamma_, verify_s_, accepted_);
+  } else if (options_.gamma == kGammaAuto) {
     controller_.Observe(std::span(draft_steps_s_).first(static_cast<size_t>(gamma_)), verify_s_,
                         accepted_);
   }

@@ -14,6 +14,7 @@
 #include "base/logit_rows.h"
 #include "decode/draft_source.h"
 #include "decode/gamma_controller.h"
+#include "decode/ngram_source.h"
 #include "decode/sampler.h"
 #include "decode/verify_rule.h"
 #include "quantspec/types.h"
@@ -33,6 +34,10 @@ struct WantedRows {
   int position = 0;
   std::span<const Token> tokens;
 };
+
+// Tokens at the end of a text that must stand earlier, too, for gamma auto to look up what
+// followed: so many rarely do unless the text is copied.
+inline constexpr int kLookupTokens = 6;
 
 // Use: Start and AcceptFirst, then until finished(): hand out NewTokens and Keep them, EndRound,
 // Next and Accept until a target's rows were accepted.
@@ -88,8 +93,14 @@ class Decoding {
   int final_length() const { return history_ + generated_; }
   bool UsesRejection() const;
   int RoundGamma(int room);
-  // Makes what the source proposes the drafts of the round, at most `most` tokens.
-  void Propose(int most);
+  // What limits the drafts of a round besides gamma.
+  int MostDrafts(int room) const;
+  // Writes what the source proposes behind the final tokens, at most `most`; returns how many.
+  int Propose(DraftSource& source, int most);
+  // Makes the first `count` of them the drafts of the round.
+  void TakeProposed(int count);
+  // Takes looked up tokens in the place of drafts if that is expected to be faster.
+  bool LookUp(int room);
   void AcceptDraft(const LogitRows& logits, double seconds);
   void AcceptTarget(const LogitRows& logits, double seconds);
   // Reads row `row` as the logits of the token at position `length`.
@@ -109,8 +120,9 @@ class Decoding {
   GenerateOptions options_;
   IsEnd is_end_;
   DraftSource* source_ = nullptr;
-  int history_ = 0;    // tokens at the beginning
-  int generated_ = 0;  // final tokens since
+  NgramSource lookup_{kLookupTokens};  // what gamma auto may take in the place of draft steps
+  int history_ = 0;                    // tokens at the beginning
+  int generated_ = 0;                  // final tokens since
   bool finished_ = true;
   FinishReason finish_ = FinishReason::kLength;
   bool context_full_ = false;
@@ -118,6 +130,7 @@ class Decoding {
 
   // The open round, and after it what it left.
   bool is_open_ = false;
+  bool is_lookup_ = false;  // its drafts were looked up
   int gamma_ = 0;
   int drafted_ = 0;
   int accepted_ = 0;

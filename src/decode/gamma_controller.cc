@@ -35,6 +35,7 @@ void GammaController::Start(const CostPrior& prior) {
   if (has_begun_) {
     costs_.Resume(prior_ratio_, std::min(kBreak, round_ - start_));
     acceptance_.Resume();
+    lookup_.Resume();
   } else {
     costs_ = CostModel(prior_ratio_);
     has_begun_ = true;
@@ -49,7 +50,8 @@ void GammaController::Start(const CostPrior& prior) {
 
 void GammaController::Forget() {
   has_begun_ = false;
-  acceptance_ = {};
+  acceptance_ = lookup_ = {};
+  used_lookup_ = false;
   round_ = last_probe_ = 0;
   probe_gap_ = kProbeGap;
   current_ = 0;
@@ -72,6 +74,10 @@ int GammaController::Best() const {
   return best;
 }
 
+double GammaController::Budget() const {
+  return kFreeLoss * costs_.Verify(1) + kLossShare * elapsed_s_ - lost_s_;
+}
+
 int GammaController::Probe() const {
   int first = 0;
   int last = std::min(kMaxGamma, std::max(2 * current_, costs_.tried()));
@@ -87,7 +93,7 @@ int GammaController::Probe() const {
   }
   const AcceptanceModel::Tokens optimistic = acceptance_.Optimistic(round_);
   const double rate = Rate(current_);
-  const double budget = kFreeLoss * costs_.Verify(1) + kLossShare * elapsed_s_ - lost_s_;
+  const double budget = Budget();
   int choice = -1;
   double best_gain = kWorthTrying;
   for (int gamma = first; gamma <= last; ++gamma) {
@@ -126,8 +132,58 @@ int GammaController::Next() {
     Record(probe, Reason::kProbe, Rate(probe) / Rate(current_));
     return probe;
   }
-  Record(current_, used_ < 0 ? Reason::kKept : Reason::kEndOfProbe, 1.0);
+  Record(current_,
+         used_ < 0      ? Reason::kKept
+         : used_lookup_ ? Reason::kEndOfLookup
+                        : Reason::kEndOfProbe,
+         1.0);
   return current_;
+}
+
+int GammaController::NextLookup(int most) {
+  probing_ = false;
+  if (costs_.plain_samples() < kPlainFirst) return 0;
+  // Costs far beyond what was tried are guesses.
+  const int limit = std::min(most, 2 * costs_.tried() + 2);
+  const AcceptanceModel::Tokens expected = lookup_.Expected();
+  const AcceptanceModel::Tokens optimistic = lookup_.Optimistic(round_);
+  const double rate = Rate(current_);
+  int best = 0, hope = 0;
+  double best_rate = 0, hope_rate = 0;
+  for (int gamma = 1; gamma <= limit; ++gamma) {
+    const double cost = costs_.Verify(gamma + 1);
+    const auto at = static_cast<size_t>(gamma);
+    if (expected[at] / cost > best_rate) {
+      best_rate = expected[at] / cost;
+      best = gamma;
+    }
+    const bool is_affordable = cost - expected[at] / rate <= Budget();
+    if (is_affordable && optimistic[at] / cost > hope_rate) {
+      hope_rate = optimistic[at] / cost;
+      hope = gamma;
+    }
+  }
+  if (best_rate > kHysteresis * rate) {
+    Record(best, Reason::kLookup, best_rate / rate);
+    return best;
+  }
+  if (hope_rate <= kWorthTrying * rate || round_ - last_probe_ < probe_gap_) return 0;
+  probing_ = true;
+  last_probe_ = round_;
+  Record(hope, Reason::kProbe, best_rate / rate);
+  return hope;
+}
+
+void GammaController::ObserveLookup(int drafted, double verify_s, int accepted) {
+  const double fair = Rate(current_);
+  lookup_.Observe(drafted, accepted, round_);
+  costs_.Observe({}, drafted + 1, verify_s, round_);
+  tokens_ = acceptance_.Expected();
+  ++round_;
+  used_lookup_ = true;
+  const double spent = costs_.Verify(drafted + 1);
+  elapsed_s_ += spent;
+  if (probing_) lost_s_ = std::max(0.0, lost_s_ + spent - (accepted + 1) / fair);
 }
 
 void GammaController::Observe(std::span<const double> draft_steps_s, double verify_s,
@@ -136,9 +192,10 @@ void GammaController::Observe(std::span<const double> draft_steps_s, double veri
   const bool known = costs_.plain_samples() >= kPlainFirst;
   const double fair = known ? Rate(current_) : 0;
   acceptance_.Observe(drafted, accepted, round_);
-  costs_.Observe(draft_steps_s, verify_s, round_);
+  costs_.Observe(draft_steps_s, drafted + 1, verify_s, round_);
   tokens_ = acceptance_.Expected();
   ++round_;
+  used_lookup_ = false;
   // Estimates instead of the raw times: a stall during a probe is not the probe's fault.
   const double spent = costs_.Round(drafted);
   elapsed_s_ += spent;
@@ -181,6 +238,13 @@ std::vector<GammaChange> GammaController::Changes() const {
         break;
       case Reason::kEndOfProbe:
         std::snprintf(text, sizeof(text), "probe over, this is still the fastest");
+        break;
+      case Reason::kLookup:
+        std::snprintf(text, sizeof(text),
+                      "the text repeats itself, %.2f times the tokens/s expected", change.gain);
+        break;
+      case Reason::kEndOfLookup:
+        std::snprintf(text, sizeof(text), "the text does not repeat itself any more");
         break;
       case Reason::kFaster:
         std::snprintf(text, sizeof(text), "%.2f times the tokens/s expected", change.gain);

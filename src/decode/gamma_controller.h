@@ -32,6 +32,11 @@ class GammaController {
   void Forget();
   // Gamma for the next round. The round may use less of it.
   int Next();
+  // How many of `most` tokens that are proposed without a draft step to verify in the place of
+  // drafts; 0: a round with drafts is expected to be faster.
+  int NextLookup(int most);
+  // The round that followed NextLookup.
+  void ObserveLookup(int drafted, double verify_s, int accepted);
   // The round that followed: the time of each draft step, of the verify pass, and the draft tokens
   // accepted.
   void Observe(std::span<const double> draft_steps_s, double verify_s, int accepted);
@@ -41,7 +46,15 @@ class GammaController {
   std::vector<GammaChange> Changes() const;
 
  private:
-  enum class Reason { kMeasurePlain, kKept, kProbe, kEndOfProbe, kFaster };
+  enum class Reason {
+    kMeasurePlain,
+    kKept,
+    kProbe,
+    kEndOfProbe,
+    kFaster,
+    kLookup,
+    kEndOfLookup,
+  };
   struct Change {
     int64_t round;
     int gamma;
@@ -50,6 +63,7 @@ class GammaController {
   };
 
   double Rate(int gamma) const;  // expected tokens/s
+  double Budget() const;         // seconds that a probe may lose
   int Best() const;
   int Probe() const;  // gamma worth trying in the next round, or -1
   void Record(int gamma, Reason reason, double gain);
@@ -59,6 +73,8 @@ class GammaController {
   CostModel costs_;
   AcceptanceModel acceptance_;
   AcceptanceModel::Tokens tokens_{};  // expected, per gamma
+  AcceptanceModel lookup_;            // of tokens proposed without draft steps
+  bool used_lookup_ = false;          // in the last round
   int64_t round_ = 0;
   int64_t start_ = 0;  // round_ at Start
   int64_t last_probe_ = 0;

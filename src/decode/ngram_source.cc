@@ -17,9 +17,9 @@ int MatchLength(std::span<const Token> tokens, size_t end) {
 
 int NgramSource::Propose(std::span<const Token> tokens, std::span<Token> proposed) {
   if (tokens.size() < 2 || proposed.empty()) return 0;
-  int longest = kLeast - 1;
+  int longest = least_ - 1;
   size_t found = 0;  // where what followed begins
-  for (size_t end = tokens.size() - 1; end >= static_cast<size_t>(kLeast); --end) {
+  for (size_t end = tokens.size() - 1; end >= static_cast<size_t>(least_); --end) {
     if (tokens[end - 1] != tokens.back()) continue;
     const int length = MatchLength(tokens, end);
     if (length <= longest) continue;
