@@ -218,7 +218,8 @@ TEST(LoadDataset, SurvivesEveryPrefixOfItsFiles) {
       {"rows", "rows.jsonl", "{\"text\": \"row \\u00e9\"}\n{\"text\": \"\xC3\xA9\"}\n"}};
   for (const auto& [set, file, bytes] : files) {
     folder.Write(file, bytes);
-    const bool is_whole = MessageOf([&] { LoadDataset(folder.path(), set, 10); }).empty();
+    const bool is_whole =
+        MessageOf([&, name = set] { LoadDataset(folder.path(), name, 10); }).empty();
     EXPECT_TRUE(is_whole) << file;
     for (size_t size = 0; size < bytes.size(); ++size) {
       folder.Write(file, bytes.substr(0, size));
