@@ -5,6 +5,7 @@
 
 #include "bench/read_bandwidth.h"
 #include "cli/answer.h"
+#include "cli/bench_advice.h"
 #include "cli/bench_ops.h"
 #include "cli/bench_report.h"
 #include "cli/bench_round.h"
@@ -30,6 +31,8 @@ struct Options {
 
   bool simulated() const { return accept >= 0; }
 };
+
+constexpr int kAdviceTurns = 2;
 
 class Bench {
  public:
@@ -139,6 +142,27 @@ class Bench {
       }
     }
     for (const BenchLine& line : lines) Report(line);
+    if (!options_.file.empty() && !options_.model.json && !options_.model.quiet && depth > 0) {
+      PrintAdvice(session_options, lines, depth);
+    }
+  }
+
+  // What pays at this depth; of the gammas that were timed, the fastest.
+  void PrintAdvice(const SessionOptions& session_options, std::span<const BenchLine> lines,
+                   int depth) const {
+    int gamma = 0;
+    double most = 0;
+    for (const BenchLine& line : lines) {
+      const double rate = Median(line.decode_tokens_per_s);
+      if (line.gamma == 0 || rate <= most) continue;
+      most = rate;
+      gamma = line.gamma;
+    }
+    std::vector<Candidate> candidates = MakeCandidates(session_options.draft, gamma, depth);
+    TimeCandidates(*engine_, session_options,
+                   std::span<const Token>(text_).first(static_cast<size_t>(depth)), options_.tokens,
+                   std::min(options_.repeat, kAdviceTurns), &candidates);
+    Print(Advise(candidates, depth) + "\n");
   }
 
   // Sequences with texts of their own, by a scheduler, and each of them alone.
