@@ -41,7 +41,7 @@ TEST(Advise, SaysPlainlyThatNothingPays) {
   const std::vector<Candidate> candidates = {
       {"plain decoding", {}, 0, {10}}, {"gamma 3", {}, 3, {7}}, {"n-gram lookup", {}, 8, {10.1}}};
   const std::string text = Advise(candidates, 100);
-  EXPECT_THAT(text, HasSubstr("100 tokens: plain decoding (10 tokens/s), nothing pays more than "
+  EXPECT_THAT(text, HasSubstr("100 tokens: plain decoding (10.0 tokens/s), nothing pays more than "
                               "1.01 times that; gamma 3 would give 0.70"));
   EXPECT_THAT(text, Not(HasSubstr("times plain decoding")));
 }
