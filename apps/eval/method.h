@@ -35,6 +35,7 @@ struct Method {
 inline constexpr const char* kPlainPaper = "plain-bf16";
 inline constexpr const char* kPlainOwn = "plain";
 inline constexpr const char* kPlainInt4 = "plain-int4";
+inline constexpr const char* kDraftOfPaper = "quantspec-all";
 
 const std::vector<Method>& Methods();
 std::vector<std::string> MethodNames();

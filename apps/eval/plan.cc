@@ -10,6 +10,8 @@ namespace {
 
 constexpr int kSearchContext = 8192;  // of the paper's search for gamma [quantspec, appendix G]
 
+constexpr int kSmokeWindows = 2;  // of each text in table 2
+
 using Names = std::vector<std::string>;
 
 bool Has(const Names& names, const std::string& name) {
@@ -142,6 +144,11 @@ class Planner {
       Cell cell = Base(experiment, model, 0);
       cell.dataset = dataset;
       cell.protocol = options_.perplexity_protocol;
+      cell.context = cell.protocol == "llama" ? 512 : 2048;
+      cell.tokens = IsSmoke() ? kSmokeWindows : 0;
+      cell.runs = {{kPlainPaper, 0}, {kPlainOwn, 0}};
+      // The draft takes a step a token.
+      if (!IsSmoke()) cell.runs.push_back({kDraftOfPaper, 0});
       plan_.push_back(cell);
       if (experiment == "table3") return;  // as in the paper, one text
     }

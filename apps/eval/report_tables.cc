@@ -160,7 +160,7 @@ std::string Machines(const Report& report) {
 std::string Setting(const Report& report) {
   std::set<std::string> weights, temperatures, tokens, turns;
   for (const auto& [cell, result] : report.cells) {
-    if (cell.runs.empty()) continue;
+    if (!result.contains("runs")) continue;
     weights.insert(cell.weights);
     temperatures.insert(Decimals(cell.temperature, 2));
     tokens.insert(std::to_string(cell.tokens));

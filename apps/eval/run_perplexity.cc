@@ -1,0 +1,77 @@
+#include "eval/run_perplexity.h"
+
+#include <algorithm>
+
+#include "bench/perplexity.h"
+#include "cli/common.h"
+#include "quantspec/error.h"
+
+namespace quantspec::eval {
+namespace {
+
+bool Scores(const Cell& cell, const char* method) {
+  return std::any_of(cell.runs.begin(), cell.runs.end(),
+                     [&](const RunSpec& run) { return run.method == method; });
+}
+
+Json RowOf(const char* cache, const MeanSum& nll, const MeanError& base) {
+  const MeanError perplexity = Perplexity(nll);
+  return {{"cache", cache},
+          {"perplexity", perplexity.mean},
+          {"standard error", perplexity.error},
+          {"difference", perplexity.mean - base.mean}};
+}
+
+}  // namespace
+
+Json RunPerplexity(const Cell& cell, const std::string& text, Engines& engines,
+                   const OnShare& on_share) {
+  const auto protocol =
+      cell.protocol == "llama" ? PerplexityProtocol::kLlama : PerplexityProtocol::kGptq;
+  const Engine& engine = engines.Get(cell.model, cell.weights);
+  PerplexityText windows;
+  try {
+    windows = CutWindows(engine.file().tokenizer(), text, protocol, cell.context, cell.tokens);
+  } catch (const Error& error) {
+    return {{"skipped", error.what()}};
+  }
+  const bool has_draft = Scores(cell, kDraftOfPaper);
+  Json rows = Json::array();
+  MeanError base;
+  int64_t sealed_targets = 0;
+  double done = 0;
+  for (const Target target : {Target::kPaper, Target::kOwn}) {
+    Method method;
+    method.target = target;
+    method.draft.kind = DraftKind::kUpper;
+    SessionOptions session_options = SessionOf(cell, engine.file().info(), method);
+    session_options.context = windows.window;
+    // The weights are the same, so that only the cache differs.
+    const std::unique_ptr<Session> session = engine.Open(session_options);
+    const bool is_own = target == Target::kOwn;
+    const double part = !has_draft ? 0.5 : is_own ? 0.9 : 0.1;  // of the time
+    bool stopped = false;
+    PerplexityOptions options;
+    options.draft = is_own && has_draft;
+    const PerplexityScores scores =
+        ScorePerplexity(*session, windows, options, {}, [&](double share) {
+          stopped = !on_share(done + share * part);
+          return !stopped;
+        });
+    if (stopped) throw cli::Cancelled();
+    done += part;
+    if (!is_own) base = Perplexity(scores.target);
+    rows.push_back(RowOf(is_own ? "8 bits (target)" : "16 bits", scores.target, base));
+    if (options.draft) rows.push_back(RowOf("4 bits (draft, its weights too)", scores.draft, base));
+    sealed_targets = scores.sealed_targets;
+  }
+  return {{"machine", MachineJson(engine)},
+          {"protocol", cell.protocol},
+          {"window", windows.window},
+          {"windows", windows.windows()},
+          {"targets", windows.targets()},
+          {"sealed_targets", sealed_targets},
+          {"rows", rows}};
+}
+
+}  // namespace quantspec::eval
