@@ -68,6 +68,12 @@ class OpTimer {
     return std::move(timings_);
   }
 
+  std::vector<OpTiming> RunAttention(std::span<const int> depths) {
+    Reserve(*std::max_element(depths.begin(), depths.end()));
+    for (const int depth : depths) TimeAttend(depth);
+    return std::move(timings_);
+  }
+
  private:
   const LayerClass& layer() const { return config_.layer(0); }
   KvGeometry geometry() const { return {layer().kv_heads, layer().head_dim}; }
@@ -206,6 +212,7 @@ class OpTimer {
     std::unique_ptr<GroupPool> pool;
     std::unique_ptr<KvCache> cache;
     std::unique_ptr<DraftPolicy> policy;
+    std::unique_ptr<DraftPolicy> upper;  // that reads the upper plane of all groups
     int layers = 0;
   };
 
@@ -228,6 +235,11 @@ class OpTimer {
         GroupPoolSpec{geometry(), filled.layers, SlotsOf(spec.cache)}, *backend_);
     filled.cache = MakeKvCache(spec.cache, *backend_, {filled.pool.get(), nullptr, nullptr});
     filled.policy = MakeDraftPolicy(spec.Policy(), *backend_);
+    options.draft.kind = DraftKind::kUpper;
+    SequenceSpec upper =
+        MakeSequenceSpec(config_, WeightMode::kAuto, options, depth + 2 * kChunkTokens);
+    upper.cache.layers = filled.layers;
+    filled.upper = MakeDraftPolicy(upper.Policy(), *backend_);
     const Buffer k = RandomRows(kKvGroup, layer().KvWidth());
     const ConstRows values(k.As<float>(), kKvGroup, layer().KvWidth());
     for (int first = 0; first < depth; first += kKvGroup) {
@@ -244,9 +256,11 @@ class OpTimer {
 
   void TimeAttend(int asked) {
     const int depth = std::max(asked / kKvGroup, 1) * kKvGroup;
-    const Filled sealed = FillCache(CacheKind::kHierarchical, depth);
+    Filled sealed = FillCache(CacheKind::kHierarchical, depth);
     TimeAttend("attend target", sealed, Reader::kTarget, kPeakInt8);
     TimeAttend("attend draft", sealed, Reader::kDraft, kPeakInt4);
+    sealed.policy.swap(sealed.upper);
+    TimeAttend("attend upper", sealed, Reader::kDraft, kPeakInt4);
     const Filled full = FillCache(CacheKind::kFull, depth);
     TimeAttend("attend full", full, Reader::kTarget, kPeakFloat);
   }
@@ -349,6 +363,12 @@ std::vector<OpTiming> TimeOps(const Engine& engine, std::span<const int> rows,
   CheckAll("rows", rows, 1, kKvGroup);
   CheckAll("depths", depths, 0, 1 << 24);
   return OpTimer(engine, rows, repeat).Run(depths);
+}
+
+std::vector<OpTiming> TimeAttention(const Engine& engine, std::span<const int> depths, int repeat) {
+  CheckAll("depths", depths, 1, 1 << 24);
+  constexpr int kOneRow = 1;
+  return OpTimer(engine, {&kOneRow, 1}, repeat).RunAttention(depths);
 }
 
 }  // namespace quantspec

@@ -29,5 +29,9 @@ struct OpTiming {
 // `repeat` runs. Takes seconds and the memory of a few layers.
 std::vector<OpTiming> TimeOps(const Engine& engine, std::span<const int> rows,
                               std::span<const int> depths, int repeat);
+// Only attention, of one row: "attend full" over a dense 16-bit cache, "attend target" over both
+// planes, "attend upper" over the upper plane of all groups, "attend draft" over the groups that
+// the default draft chooses.
+std::vector<OpTiming> TimeAttention(const Engine& engine, std::span<const int> depths, int repeat);
 
 }  // namespace quantspec

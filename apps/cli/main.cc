@@ -7,6 +7,7 @@
 #include "cli/common.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "eval/eval.h"
 
 namespace quantspec::cli {
 namespace {
@@ -63,8 +64,9 @@ int Parse(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.allow_extras();
   app.footer("Every command explains itself: quantspec COMMAND --help");
-  const std::vector<Command> commands = {AddGenerate(app), AddChat(app),    AddTokenize(app),
-                                         AddInspect(app),  AddQuality(app), AddBench(app)};
+  const std::vector<Command> commands = {AddGenerate(app),  AddChat(app),    AddTokenize(app),
+                                         AddInspect(app),   AddQuality(app), AddBench(app),
+                                         eval::AddEval(app)};
   for (const Command& command : commands) command.app->allow_extras();
   try {
     std::vector<std::string> arguments =
