@@ -8,6 +8,7 @@
 #include "eval/method.h"
 #include "eval/report_plots.h"
 #include "eval/report_tables.h"
+#include "quantspec/error.h"
 
 namespace quantspec::eval {
 namespace {
@@ -231,7 +232,12 @@ Report MakeReport(const CellStore& store) {
       done.push_back({cell, std::move(*result)});
     }
   }
-  return MakeReport(plan, std::move(done));
+  try {
+    return MakeReport(plan, std::move(done));
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::kCorrupt, store.folder() + "/cells: a cell lacks what a report needs (" +
+                                         error.what() + "); remove the folder and run again");
+  }
 }
 
 Report MakeReport(const std::vector<Cell>& plan, std::vector<DoneCell> done) {

@@ -58,12 +58,13 @@ Json RunCell(const Cell& cell, Engines& engines, TextShelf& shelf, const OnShare
   if (cell.experiment == "table5") {
     return RunKernels(cell, engines.Get(cell.model, cell.weights));
   }
-  if (cell.experiment == "table2") {
+  if (cell.experiment == "table2" || cell.experiment == "table3") {
     std::string text;
     for (const EvalText& part : shelf.Get(cell.dataset)) {
       text += (text.empty() ? "" : "\n\n") + part.text;
     }
-    return RunPerplexity(cell, text, engines, on_share);
+    return cell.experiment == "table2" ? RunPerplexity(cell, text, engines, on_share)
+                                       : RunAxes(cell, text, engines, on_share);
   }
   return RunPrompt(cell, engines, shelf, on_share);
 }

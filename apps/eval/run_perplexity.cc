@@ -1,7 +1,10 @@
 #include "eval/run_perplexity.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 
+#include "bench/axis_quality.h"
 #include "bench/perplexity.h"
 #include "cli/common.h"
 #include "quantspec/error.h"
@@ -12,6 +15,24 @@ namespace {
 bool Scores(const Cell& cell, const char* method) {
   return std::any_of(cell.runs.begin(), cell.runs.end(),
                      [&](const RunSpec& run) { return run.method == method; });
+}
+
+// None if the text is shorter than a window.
+std::optional<PerplexityText> WindowsFor(const Cell& cell, const std::string& text,
+                                         const Engine& engine) {
+  const auto protocol =
+      cell.protocol == "llama" ? PerplexityProtocol::kLlama : PerplexityProtocol::kGptq;
+  try {
+    return CutWindows(engine.file().tokenizer(), text, protocol, cell.context, cell.tokens);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kUsage) throw;
+    return std::nullopt;
+  }
+}
+
+Json TooShort(const Cell& cell) {
+  return {{"skipped", cell.dataset + " is shorter than a window of " +
+                          std::to_string(cell.context) + " tokens"}};
 }
 
 Json RowOf(const char* cache, const MeanSum& nll, const MeanError& base) {
@@ -26,15 +47,10 @@ Json RowOf(const char* cache, const MeanSum& nll, const MeanError& base) {
 
 Json RunPerplexity(const Cell& cell, const std::string& text, Engines& engines,
                    const OnShare& on_share) {
-  const auto protocol =
-      cell.protocol == "llama" ? PerplexityProtocol::kLlama : PerplexityProtocol::kGptq;
   const Engine& engine = engines.Get(cell.model, cell.weights);
-  PerplexityText windows;
-  try {
-    windows = CutWindows(engine.file().tokenizer(), text, protocol, cell.context, cell.tokens);
-  } catch (const Error& error) {
-    return {{"skipped", error.what()}};
-  }
+  const std::optional<PerplexityText> found = WindowsFor(cell, text, engine);
+  if (!found) return TooShort(cell);
+  const PerplexityText& windows = *found;
   const bool has_draft = Scores(cell, kDraftOfPaper);
   Json rows = Json::array();
   MeanError base;
@@ -71,6 +87,51 @@ Json RunPerplexity(const Cell& cell, const std::string& text, Engines& engines,
           {"windows", windows.windows()},
           {"targets", windows.targets()},
           {"sealed_targets", sealed_targets},
+          {"rows", rows}};
+}
+
+Json RunAxes(const Cell& cell, const std::string& text, Engines& engines, const OnShare& on_share) {
+  const Engine& engine = engines.Get(cell.model, cell.weights);
+  const std::optional<PerplexityText> windows = WindowsFor(cell, text, engine);
+  if (!windows) return TooShort(cell);
+  std::vector<QuantAxes> asked;
+  for (const int bits : {4, 8}) {
+    for (const QuantAxis values : {QuantAxis::kToken, QuantAxis::kChannel}) {
+      for (const QuantAxis keys : {QuantAxis::kToken, QuantAxis::kChannel}) {
+        asked.push_back({keys, values, bits});
+      }
+    }
+  }
+  bool stopped = false;
+  const AxisScores scores = ScoreAxes(engine, *windows, asked, [&](double share) {
+    stopped = !on_share(share);
+    return !stopped;
+  });
+  if (stopped) throw cli::Cancelled();
+  const double floats = Perplexity(scores.floats).mean;
+  Json rows = Json::array();
+  const auto add = [&](const std::string& bits, const std::string& values, double by_token,
+                       double by_channel) {
+    Json row;
+    row["bits"] = bits;
+    row["values"] = values;
+    row["keys by token"] = by_token;
+    row["keys by channel"] = by_channel;
+    rows.push_back(row);
+  };
+  add("floats", "-", floats, floats);
+  // Two of them a row, in the order asked for.
+  for (size_t i = 0; i + 1 < asked.size(); i += 2) {
+    add(std::to_string(asked[i].bits),
+        asked[i].values == QuantAxis::kToken ? "by token" : "by channel",
+        Perplexity(scores.rounded[i]).mean, Perplexity(scores.rounded[i + 1]).mean);
+  }
+  return {{"machine", MachineJson(engine)},
+          {"protocol", cell.protocol},
+          {"window", windows->window},
+          {"windows", windows->windows()},
+          {"targets", windows->targets()},
+          {"rounded_targets", scores.rounded_targets},
           {"rows", rows}};
 }
 
