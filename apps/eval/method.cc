@@ -72,6 +72,14 @@ Method Ngram() {
   return method;
 }
 
+// SnapKV as MagicDec computes it.
+Method UnscaledSnapKv() {
+  Method method =
+      Rows("snapkv-unscaled", "SnapKV without scaling", DraftKind::kSnapKv, Target::kPaper);
+  method.draft.snapkv_scaled = false;
+  return method;
+}
+
 Method Pillar() {
   Method method = Rows("pillar", "Pillar, 4-bit weights", DraftKind::kPillar, Target::kOwn);
   method.draft.budget_share = 0;  // its own default, a sixteenth
@@ -94,6 +102,10 @@ std::vector<Method> MakeMethods() {
              kInt4, {4}),
       Planes("quantspec", "QuantSpec (a quarter of the groups)", DraftKind::kGroups, kInt4, kInt4,
              {4}),
+      UnscaledSnapKv(),
+      Rows("pillar-quarter", "Pillar, a quarter of the tokens", DraftKind::kPillar, Target::kPaper),
+      Planes("kv-quarter", "4-bit cache only, a quarter of the groups", DraftKind::kGroups, kTarget,
+             kInt4, {2}),
       Planes("kv-only", "4-bit cache only", DraftKind::kUpper, kTarget, kInt4, {2}),
       Planes("weights-only", "4-bit weights only", DraftKind::kUpper, kInt4, kTarget, {2}),
   };
