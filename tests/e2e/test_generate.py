@@ -11,7 +11,7 @@ FIELDS = {
     "decode_tokens_per_s": float, "gamma": (int, str), "rounds": int, "drafted": int,
     "accepted": int, "acceptance": (float, type(None)), "accepted_by_position": list,
     "draft_s": float, "verify_s": float, "seal_s": float, "other_s": float, "cache_digest": str,
-    "cached_tokens": int, "draft": str,
+    "cached_tokens": int, "draft": str, "looked_up": int,
     "memory_bytes": dict, "peak_rss_bytes": int, "isa": str, "threads": int, "model": dict,
 }
 RAW = ["--chat", "off", "--prompt", "Once upon a time there was a", "--ignore-eos"]
