@@ -8,7 +8,7 @@
 namespace quantspec::eval {
 namespace {
 
-constexpr double kWidth = 900, kHeight = 440;
+constexpr double kWidth = 960, kHeight = 440;
 constexpr double kLeft = 64, kRight = 580, kTop = 48, kBottom = 384;  // of the plane
 constexpr double kLegend = 600;
 // Colours that people with colour blindness can tell apart [okabe2008], told apart by dashes after
