@@ -62,9 +62,9 @@ class Eval(harness.ProgramTest):
         with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as torn:
             self.evaluate(whole, *SMALL)
             rng = random.Random(20)
-            for _ in range(8):
+            for _ in range(20):
                 process = start("eval", *SMALL, "--out", torn)
-                time.sleep(rng.uniform(0.05, 1.5))
+                time.sleep(rng.uniform(0.02, 0.5))
                 process.kill()
                 process.communicate()
             self.evaluate(torn, *SMALL)
