@@ -61,6 +61,11 @@ std::string VerdictAt(const Report& report, const Summary& like) {
     if (const Summary* rival = Find(report, like, method)) parts.push_back(Compare(*ours, *rival));
   }
   if (parts.empty()) return "";
+  const Summary* int4 = Find(report, like, kPlainInt4);
+  if (int4 != nullptr && *int4->speedup.bf16 > *ours->speedup.bf16) {
+    parts.push_back("plain decoding with 4-bit weights alone, whose output differs, is faster: " +
+                    WithInterval(int4->speedup.bf16, int4->bf16_ci95));
+  }
   for (size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? " " : "; ") + parts[i];
   return text + ".\n";
 }

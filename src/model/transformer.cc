@@ -200,7 +200,8 @@ LogitRows Transformer::Step(Reader reader, std::span<const StepRows> sequences) 
   const Rows x = hidden_.Rows(0, rows);
   Upload(host_embedded_.Rows(0, rows), x);
   for (int index = 0; index < model_.config().info.layers; ++index) {
-    Layer(index, pass, x, slices_);
+    Attention(index, pass, x, slices_);
+    FeedForward(index, pass, x);
   }
   for (const Slice& slice : slices_) slice.policy->EndStep();
   return Logits(pass, x);
@@ -235,7 +236,9 @@ bool Transformer::AdvancePrompt(int most, PromptRows& prompt) {
   const int rows = std::min(most, prompt.count_ - prompt.row_);
   const Slice slice{prompt.cache_, prompt.policy_, 0, rows, prompt.first_position_ + prompt.row_};
   const Pass pass{Reader::kTarget, Reader::kTarget, RowKind::kPrompt};
-  Layer(prompt.layer_, pass, prompt.Rows(prompt.row_, rows), {&slice, 1});
+  const Rows x = prompt.Rows(prompt.row_, rows);
+  Attention(prompt.layer_, pass, x, {&slice, 1});
+  FeedForward(prompt.layer_, pass, x);
   prompt.row_ += rows;
   if (prompt.row_ == prompt.count_) {
     prompt.row_ = 0;
@@ -266,11 +269,6 @@ Activations Transformer::ActivationsOf(RowKind kind) const {
 AttendMath Transformer::MathOf(RowKind kind) const {
   if (kind == RowKind::kDecode) return AttendMath::kCodes;
   return is_float_ ? AttendMath::kFloat : AttendMath::kBf16;
-}
-
-void Transformer::Layer(int index, const Pass& pass, Rows x, std::span<const Slice> slices) {
-  Attention(index, pass, x, slices);
-  FeedForward(index, pass, x);
 }
 
 AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, Rows q, Rows k,

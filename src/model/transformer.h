@@ -109,8 +109,7 @@ class Transformer {
   };
   // Tells a slice's policy what is to come.
   void BeginStep(const Slice& slice, Reader reader, StepPart part);
-  // Runs x [rows, hidden] through one layer in place.
-  void Layer(int index, const Pass& pass, Rows x, std::span<const Slice> slices);
+  // The two halves of a layer, over x [rows, hidden] in place.
   void Attention(int index, const Pass& pass, Rows x, std::span<const Slice> slices);
   void FeedForward(int index, const Pass& pass, Rows x);
   // Rotates a slice's queries and keys, stores its keys and values, says what it attends over.
