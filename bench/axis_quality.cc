@@ -36,7 +36,8 @@ class AxisScorer {
     return std::make_unique<RoundedCache>(spec_, axes, transformer_.backend());
   }
 
-  // Returns how many targets saw more than `unrounded` tokens; none if `on_share` ended it.
+  // Returns how many targets a rounded cache predicts from rounded groups, too; none if `on_share`
+  // ended it.
   template <typename OnShare>
   std::optional<int64_t> Score(KvCache& cache, MeanSum& sum, const OnShare& on_share) {
     int64_t after_rounding = 0;

@@ -205,22 +205,24 @@ class Bench {
     sum->rounds += stats.rounds;
     sum->drafted += stats.drafted;
     sum->accepted += stats.accepted;
+    sum->looked_up += stats.looked_up;
     sum->draft_s += stats.draft_s;
     sum->verify_s += stats.verify_s;
   }
 
   static void Conclude(const Session& session, const GenerateStats& sum, BenchLine* line) {
     const auto drafted = static_cast<double>(sum.drafted);
+    const auto stepped = static_cast<double>(sum.drafted - sum.looked_up);
     const auto rounds = static_cast<double>(sum.rounds);
     if (sum.drafted > 0) {
       line->acceptance = static_cast<double>(sum.accepted) / drafted;
-      line->draft_ms = sum.draft_s / drafted * 1e3;
     }
+    if (stepped > 0) line->draft_ms = sum.draft_s / stepped * 1e3;
     if (sum.rounds > 0) {
       line->mean_gamma = drafted / rounds;
       line->verify_ms = sum.verify_s / rounds * 1e3;
     }
-    line->bytes_per_token = (drafted * static_cast<double>(session.BytesPerToken(Reader::kDraft)) +
+    line->bytes_per_token = (stepped * static_cast<double>(session.BytesPerToken(Reader::kDraft)) +
                              rounds * static_cast<double>(session.BytesPerToken(Reader::kTarget))) /
                             std::max(sum.generated_tokens, 1);
   }
@@ -317,6 +319,11 @@ int Run(const Options& options) {
   }
   if (options.simulated() && !options.sequences.empty()) {
     throw UsageError("--accept and --sequences: found both, expected one of them");
+  }
+  if (options.simulated() && options.model.session.draft.kind == DraftKind::kNgram) {
+    throw UsageError(
+        "--accept and --draft ngram: found both, but without a model there is no "
+        "draft step to time; use --file");
   }
   if (!engine_options.random_shape.empty() && !options.file.empty()) {
     throw UsageError("--file: random weights have no tokenizer; use --accept P with --shape");

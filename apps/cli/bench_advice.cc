@@ -14,8 +14,10 @@ namespace {
 constexpr int kLookupGamma = 8;  // costs no draft steps
 // Ratios that differ by less do not tell ways apart on a busy machine.
 constexpr double kSame = 1.03;
-// Sealed tokens from which a draft with an automatic budget reads a part of them, twice over.
-constexpr int kReadsPart = 3072;
+// An automatic budget is a quarter, but at least so many tokens.
+constexpr int kLeastTokens = 1536;
+// Tokens from which it is a part of them worth comparing.
+constexpr int kReadsPart = 2 * kLeastTokens;
 
 double Times(const Candidate& candidate, const Candidate& plain) {
   return Median(candidate.tokens_per_s) / std::max(Median(plain.tokens_per_s), 1e-12);
@@ -42,9 +44,8 @@ std::vector<Candidate> MakeCandidates(const DraftOptions& draft, int gamma, int 
                           draft.budget_tokens == kDraftBudgetAuto && depth >= kReadsPart;
   if (reads_part && gamma != 0) {
     other = draft;
-    other.budget_share = 0.125f;
+    other.budget_tokens = std::max(depth / 4, kLeastTokens) / 2;
     candidates.push_back({"reading half as many groups", other, gamma, {}});
-    other.budget_share = 0;
     other.budget_tokens = kDraftBudgetAll;
     candidates.push_back({"reading all groups", other, gamma, {}});
   }

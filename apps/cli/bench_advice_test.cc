@@ -23,6 +23,8 @@ TEST(MakeCandidates, AsksForWhatMayPay) {
   EXPECT_THAT(NamesOf(MakeCandidates({}, kGammaAuto, 1000)),
               ElementsAre("plain decoding", "gamma auto", "n-gram lookup"));
   EXPECT_THAT(NamesOf(MakeCandidates({}, 0, 8000)), ElementsAre("plain decoding", "n-gram lookup"));
+  EXPECT_EQ(MakeCandidates({}, 3, 8000)[3].draft.budget_tokens, 1000);
+  EXPECT_EQ(MakeCandidates({}, 3, 4096)[3].draft.budget_tokens, 768);
   DraftOptions draft;
   draft.kind = DraftKind::kNgram;
   EXPECT_THAT(NamesOf(MakeCandidates(draft, 4, 8000)), ElementsAre("plain decoding", "gamma 4"));

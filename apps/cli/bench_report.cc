@@ -65,9 +65,8 @@ void PrintBenchHead(const BenchSetting& setting) {
   Print("read bandwidth " + ShowNumber(setting.read_bandwidth_gb_per_s) + " GB/s, " + setting.isa +
         ", " + std::to_string(setting.threads) + " threads, weights " + setting.weights +
         ", cache " + setting.cache + ", draft_exact_layers " +
-        std::to_string(setting.draft_exact_layers) + ", draft " +
-        DraftName(setting.draft) + ", draft_context " + DraftBudgetText(setting.draft) +
-        ", acceptance " +
+        std::to_string(setting.draft_exact_layers) + ", draft " + DraftName(setting.draft) +
+        ", draft_context " + DraftBudgetText(setting.draft) + ", acceptance " +
         std::string(setting.acceptance_is) + "\n" + head + "\n");
 }
 

@@ -162,6 +162,10 @@ int Run(const Options& options) {
   if (options.windows.window > 0 || options.windows.windows > 0 || options.windows.scores.draft) {
     throw UsageError("--window, --windows and --readers: need --protocol or --kld-base");
   }
+  if (options.model.session.draft.kind == DraftKind::kNgram) {
+    throw UsageError(
+        "--draft ngram: proposes tokens without probabilities, which cannot be scored");
+  }
   if (options.file.empty()) throw UsageError("--file: missing, expected a text to score");
   if (options.prefix == 0 || options.tokens == 0) {
     throw UsageError(

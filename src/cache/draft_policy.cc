@@ -27,8 +27,10 @@ class WholePolicy : public DraftPolicy {
   KvView View(int, const KvView& target) const override { return target; }
 };
 
+// Rounded up, but not because 0.1 has no exact binary form.
 int64_t ShareOf(float share, int64_t tokens) {
-  return static_cast<int64_t>(std::ceil(static_cast<double>(share) * static_cast<double>(tokens)));
+  const double exact = static_cast<double>(share) * static_cast<double>(tokens);
+  return static_cast<int64_t>(std::ceil(exact * (1 - 1e-6)));
 }
 
 bool ReadsGroups(DraftKind kind) { return kind == DraftKind::kGroups || kind == DraftKind::kUpper; }
@@ -43,6 +45,19 @@ void CheckDraft(const DraftOptions& draft, CacheKind cache) {
   if (!(draft.budget_share >= 0 && draft.budget_share <= 1)) {
     throw Error(ErrorKind::kUsage, "draft budget: found a share of " +
                                        std::to_string(draft.budget_share) + ", expected 0 to 1");
+  }
+  const bool has_budget = draft.budget_share > 0 || (draft.budget_tokens != kDraftBudgetAuto &&
+                                                     draft.budget_tokens != kDraftBudgetAll);
+  if (draft.kind == DraftKind::kUpper && has_budget) {
+    throw Error(
+        ErrorKind::kUsage,
+        "draft budget: the draft upper reads all groups; use the draft groups to read less");
+  }
+  const bool has_parts = draft.weights != DraftPart::kAuto || draft.cache != DraftPart::kAuto;
+  if (draft.kind == DraftKind::kNgram && (has_budget || has_parts)) {
+    throw Error(ErrorKind::kUsage,
+                "the draft ngram reads neither weights nor cache: a draft budget, draft weights "
+                "and a draft cache do not go with it");
   }
   if (draft.cache != DraftPart::kInt4) return;
   if (!ReadsGroups(draft.kind)) {

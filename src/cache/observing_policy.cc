@@ -114,11 +114,23 @@ ObservingPolicy::Plan ObservingPolicy::PlanOf(int64_t tokens, int64_t sealed) co
   return plan;
 }
 
+// Before the first choice, which a draft's step makes, what it will keep: for asking how much a
+// draft would read.
+RowPolicy::Kept ObservingPolicy::KeptOf(const KvView& target) const {
+  if (is_chosen_) return kept_;
+  if (begin_ >= end_) return {};
+  const Plan plan = PlanOf(target.Tokens(), target.Groups() * kKvGroup);
+  return plan.count == plan.columns ? Kept{} : plan.kept;
+}
+
 void ObservingPolicy::Choose(Backend& backend, const PolicyStep& step) {
   is_fresh_ = false;
   const int end = std::min(end_, step.committed);
   const int begin = std::max(begin_, end - (is_snapkv() ? kMostQueries : kMostVerified));
-  if (begin >= end) return;  // nothing was observed: everything is read, or what was chosen before
+  if (begin >= end) {  // nothing was observed: everything is read, or what was chosen before
+    begin_ = end_ = 0;
+    return;
+  }
   const Plan plan = PlanOf(step.committed, step.view(0).Groups() * kKvGroup);
   is_chosen_ = true;
   kept_ = plan.count == plan.columns ? Kept{} : plan.kept;

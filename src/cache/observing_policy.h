@@ -24,7 +24,7 @@ class ObservingPolicy : public RowPolicy {
   void TakeOver(Backend& backend, const DraftPolicy& other) override;
 
  protected:
-  Kept KeptOf(const KvView&) const override { return is_chosen_ ? kept_ : Kept{}; }
+  Kept KeptOf(const KvView& target) const override;
 
  private:
   bool is_snapkv() const { return spec().draft.kind == DraftKind::kSnapKv; }

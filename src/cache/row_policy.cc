@@ -1,6 +1,8 @@
 #include "cache/row_policy.h"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
 #include "base/check.h"
 
@@ -23,9 +25,7 @@ uint64_t RowPolicy::GatheredBytes(const DraftPolicySpec& spec, const Backend& ba
 
 RowPolicy::RowPolicy(const DraftPolicySpec& spec, const Backend& backend, int64_t capacity,
                      uint64_t bytes)
-    : spec_(spec),
-      memory_(backend.Allocate(bytes)),
-      host_positions_(static_cast<size_t>(spec.geometry.kv_heads * capacity)) {
+    : spec_(spec), memory_(backend.Allocate(bytes)) {
   std::byte* next = memory_.data();
   const size_t side = backend.DenseBytes(spec.geometry, spec.dense_type, capacity);
   for (int layer = 0; layer < spec.layers; ++layer) {
@@ -51,13 +51,13 @@ void RowPolicy::GatherRange(Backend& backend, int layer, const KvView& from, int
                             int64_t end, int64_t to_row) {
   if (begin >= end) return;
   const int64_t count = end - begin;
+  std::array<int32_t, kWeighRows> of_head;
+  QS_CHECK(count <= kWeighRows);
+  std::iota(of_head.begin(), of_head.end(), static_cast<int32_t>(begin));
   for (int head = 0; head < spec_.geometry.kv_heads; ++head) {
-    for (int64_t i = 0; i < count; ++i) {
-      host_positions_[static_cast<size_t>(head * count + i)] = static_cast<int32_t>(begin + i);
-    }
+    backend.Upload(of_head.data(), static_cast<size_t>(count) * sizeof(int32_t),
+                   positions_ + head * count);
   }
-  const auto bytes = static_cast<size_t>(spec_.geometry.kv_heads * count) * sizeof(int32_t);
-  backend.Upload(host_positions_.data(), bytes, positions_);
   Gather(backend, layer, from, count, to_row);
 }
 

@@ -24,7 +24,7 @@ class RowPolicy : public DraftPolicy {
   // Bytes of gathered rows and of their positions.
   static uint64_t GatheredBytes(const DraftPolicySpec& spec, const Backend& backend,
                                 int64_t capacity);
-  // `memory` has GatheredBytes, which are taken from it.
+  // Takes `bytes`: GatheredBytes, and what is left is extra_memory(). Throws Error{kMemory}.
   RowPolicy(const DraftPolicySpec& spec, const Backend& backend, int64_t capacity, uint64_t bytes);
 
   const DraftPolicySpec& spec() const { return spec_; }
@@ -33,7 +33,7 @@ class RowPolicy : public DraftPolicy {
   int32_t* positions() const { return positions_; }
   // Gathers the rows at positions() [kv_heads][count] of `from` to rows [to_row, to_row + count).
   void Gather(Backend& backend, int layer, const KvView& from, int64_t count, int64_t to_row);
-  // Gathers rows [begin, end) of every head.
+  // Gathers rows [begin, end) of every head, at most kWeighRows.
   void GatherRange(Backend& backend, int layer, const KvView& from, int64_t begin, int64_t end,
                    int64_t to_row);
   virtual Kept KeptOf(const KvView& target) const = 0;
@@ -44,7 +44,6 @@ class RowPolicy : public DraftPolicy {
   std::vector<DenseSegment> gathered_;  // of each layer
   int32_t* positions_ = nullptr;
   std::byte* extra_memory_ = nullptr;
-  std::vector<int32_t> host_positions_;  // as positions_
 };
 
 }  // namespace quantspec

@@ -16,7 +16,7 @@ class StreamingPolicy : public RowPolicy {
   StreamingPolicy(const DraftPolicySpec& spec, const Backend& backend);
 
   void BeginStep(Backend& backend, const PolicyStep& step) override;
-  void Forget() override {}
+  void Forget() override { has_sinks_ = false; }
   void Rewind(int length) override;
 
  protected:

@@ -112,6 +112,9 @@ class SessionImpl : public Session {
     CheckDraftOf(draft, parts_.sequence.cache.kind, parts_.weights);
     EndStep();
     auto copy = std::unique_ptr<SessionImpl>(new SessionImpl(parts_, sequence_->Fork(draft)));
+    copy->parts_.sequence = copy->sequence_->spec();
+    copy->parts_.bytes.tail = BytesOfSequence(parts_.core->model().config(), copy->parts_.sequence,
+                                              parts_.core->backend());
     copy->prompt_tokens_ = prompt_tokens_;
     copy->prefill_s_ = prefill_s_;
     return copy;

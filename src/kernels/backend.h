@@ -1,5 +1,5 @@
-// The operations that a transformer and its drafts need, and nothing else: read this first. Implementations: reference
-// (scalar, the specification) and cpu (SIMD and threads).
+// The operations that a transformer and its drafts need, and nothing else: read this first.
+// Implementations: reference (scalar, the specification) and cpu (SIMD and threads).
 //
 // Shapes are checked here, once, in the public non-virtual functions; the private virtual Do...
 // functions below them assume. Every operation is batch-invariant: the result of a row does not

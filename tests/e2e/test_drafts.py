@@ -18,7 +18,7 @@ class Drafts(harness.ProgramTest):
                 plain = self.generate(path, "--cache", cache, "--gamma", 0)
                 for draft in ("groups", "upper", "streaming", "snapkv", "pillar", "ngram"):
                     done = self.generate(path, "--cache", cache, "--gamma", 3, "--draft", draft,
-                                         "--draft-budget", "0.25" if draft != "ngram" else "auto")
+                                         "--draft-budget", "auto" if draft in ("upper", "ngram") else "0.25")
                     self.assertEqual(done["tokens"], plain["tokens"], draft)
                     self.assertEqual(done["cache_digest"], plain["cache_digest"], draft)
                     self.assertEqual(done["draft"], draft)
@@ -37,6 +37,10 @@ class Drafts(harness.ProgramTest):
             self.assert_fails(run(*fast, "--draft-budget", "2.5"), 2, "--draft-budget", "'2.5'")
             self.assert_fails(run(*fast, "--draft", "pillar", "--draft-cache", "int4"), 1,
                               "draft cache", "int4", "target")
+            self.assert_fails(run(*fast, "--draft", "upper", "--draft-budget", "0.5"), 1, "upper",
+                              "groups")
+            self.assert_fails(run(*fast, "--draft", "ngram", "--draft-weights", "target"), 1,
+                              "ngram")
             self.assert_fails(run(*fast, "--cache", "full", "--draft-cache", "int4"), 1, "full")
             self.assert_fails(run(*fast, "--weights", "float", "--draft-weights", "int4"), 1,
                               "float")

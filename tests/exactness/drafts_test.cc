@@ -35,7 +35,8 @@ Output Answer(Session& session, int gamma, float temperature) {
 DraftOptions Draft(DraftKind kind) {
   DraftOptions draft;
   draft.kind = kind;
-  draft.budget_tokens = 128;
+  const bool has_budget = kind != DraftKind::kUpper && kind != DraftKind::kNgram;
+  if (has_budget) draft.budget_tokens = 128;
   return draft;
 }
 
@@ -170,6 +171,14 @@ TEST(DraftOptions, AreCheckedWithWhatTheyGoWith) {
   draft = {};
   draft.budget_share = 1.5f;
   const auto session = engine->Open(Options(CacheKind::kFull, {}));
+  EXPECT_THROW(session->Fork(draft), Error);
+  draft = Draft(DraftKind::kUpper);
+  draft.budget_tokens = 128;
+  EXPECT_THROW(session->Fork(draft), Error);
+  draft.budget_tokens = kDraftBudgetAll;
+  EXPECT_NE(session->Fork(draft), nullptr);
+  draft = Draft(DraftKind::kNgram);
+  draft.weights = DraftPart::kTarget;
   EXPECT_THROW(session->Fork(draft), Error);
 }
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Writes rows.json: the rows that drafts over a full cache keep, for tiny models.
+"""Writes rows.json: the rows that drafts over rows of the target's cache keep, for tiny models.
 
     make_rows.py
 
 Computed in float64 by plain_transformer.py from the methods' descriptions: SnapKV (the last 32
-queries of a prompt; with 1 / sqrt(head_dim) or without it; mean of 5 or largest of 7 neighbours)
-and Pillar (the last 17). Rows from `direct` on are read in place, `rows` [layer][kv_head][count] are
-those chosen before it. `margin`: the smallest lead of a chosen row over one that was not, as a share
+queries of a prompt; with 1 / sqrt(head_dim) or without it; mean of 5 or largest of 7 neighbours),
+Pillar (the last 17) and StreamingLLM (the first 16 and the newest). Over a full cache, and over one
+whose whole chunks are sealed: there the budget counts sealed tokens and what is not sealed is read
+anyway. Rows from `direct` on are read in place, `rows` [layer][kv_head][count] are those kept before
+it. `margin`: the smallest lead of a chosen row over one that was not, as a share
 of the largest mass; float32 engines differ by far less.
 """
 
@@ -20,23 +22,30 @@ from plain_transformer import Model, read_gguf
 
 HERE = pathlib.Path(__file__).parent
 BLOCK = 16  # rows of a full cache are read in place from a multiple of this
+GROUP = 128  # sealed ones from a multiple of this
 LEAST = 16
-PROMPTS = (("llama-long.gguf", 900, 225), ("qwen3-gqa4-tied.gguf", 120, 64))
+SINKS = 16
+# Model, tokens, budget, cache; of 780 tokens the last 12 are a chunk of their own.
+PROMPTS = (("llama-long.gguf", 900, 225, "full"), ("qwen3-gqa4-tied.gguf", 120, 64, "full"),
+           ("llama-long.gguf", 900, 225, "hierarchical"),
+           ("llama-long.gguf", 780, 200, "hierarchical"))
 METHODS = [
     {"draft": "snapkv", "queries": 32, "window": 32, "scaled": scaled, "pool": pool}
     for scaled in (True, False) for pool in ("avg5", "max7")
-] + [{"draft": "pillar", "queries": 17, "window": 0, "scaled": True, "pool": "none"}]
+] + [{"draft": draft, "queries": 17, "window": 0, "scaled": True, "pool": "none"}
+     for draft in ("pillar", "streaming")]
 
 
 class Watched(Model):
-    """Remembers the queries of every layer."""
+    """Remembers the newest queries of every layer."""
 
     def clear(self):
         super().clear()
         self.queries = [None] * self.config.layers
 
     def _attend(self, layer, q, k, v, first):
-        self.queries[layer] = q
+        known = self.queries[layer]
+        self.queries[layer] = (q if known is None else np.concatenate([known, q]))[-32:]
         return super()._attend(layer, q, k, v, first)
 
 
@@ -63,9 +72,25 @@ def pooled(masses, pool):
     return shifted.sum(axis=0) / 5 if pool == "avg5" else shifted.max(axis=0)
 
 
-def choose(model, method, tokens, budget):
-    columns = (tokens - method["window"]) // BLOCK * BLOCK
-    count = min(max(budget - (tokens - columns), LEAST), columns)
+def stream(model, tokens, budget, is_full):
+    counted = tokens if is_full else tokens // (2 * GROUP) * 2 * GROUP
+    direct = counted - (budget - SINKS)
+    direct -= direct % (BLOCK if is_full else GROUP)
+    rows = [[list(range(SINKS))] * model.config.kv_heads] * model.config.layers
+    return {"direct": direct, "rows": rows, "margin": math.inf}
+
+
+def choose(model, method, tokens, budget, is_full):
+    before_window = tokens - method["window"]
+    if is_full:
+        direct = columns = before_window // BLOCK * BLOCK
+        count = budget - (tokens - columns)
+    else:
+        direct = tokens // (2 * GROUP) * 2 * GROUP
+        columns = min(before_window, direct)
+        count = budget - method["window"]
+    count = min(max(count, LEAST), columns)
+    window = list(range(columns, direct))
     rows, margin = [], math.inf
     for layer in range(model.config.layers):
         of_query_heads = pooled(masses_of(model, layer, method, tokens)[:, :columns],
@@ -76,23 +101,34 @@ def choose(model, method, tokens, budget):
             if count < columns:
                 lead = mass[order[count - 1]] - mass[order[count]]
                 margin = min(margin, float(lead / mass.max()))
-        rows.append([sorted(int(i) for i in np.argsort(-mass, kind="stable")[:count])
+        rows.append([sorted(int(i) for i in np.argsort(-mass, kind="stable")[:count]) + window
                      for mass in of_heads])
-    return {"direct": columns, "rows": rows, "margin": margin}
+    return {"direct": direct, "rows": rows, "margin": margin}
 
 
 def main():
     cases = []
-    for name, tokens, budget in PROMPTS:
+    for name, tokens, budget, cache in PROMPTS:
         base = read_gguf(HERE / "models" / name, np.float64)
         model = Watched(base.config, base.tensors)
         # The text of tests/exactness/models.h.
-        model.forward([(i * 29 + i // 7 * 13 + 3) % 250 for i in range(tokens)])
+        text = [(i * 29 + i // 7 * 13 + 3) % 250 for i in range(tokens)]
+        is_full = cache == "full"
+        if is_full:
+            model.forward(text)
+        else:
+            model.read_prompt(text)
         for method in METHODS:
-            chosen = choose(model, method, tokens, budget)
-            print(name, method["draft"], method["scaled"], method["pool"],
-                  f"margin {chosen['margin']:.2e}")
-            cases.append({"model": name, "tokens": tokens, "budget": budget, **method, **chosen})
+            if method["draft"] == "streaming":
+                kept = stream(model, tokens, budget, is_full)
+            else:
+                kept = choose(model, method, tokens, budget, is_full)
+            print(name, cache, method["draft"], method["scaled"], method["pool"],
+                  f"margin {kept['margin']:.2e}")
+            if math.isinf(kept["margin"]):
+                del kept["margin"]
+            cases.append({"model": name, "tokens": tokens, "budget": budget, "cache": cache,
+                          **method, **kept})
     (HERE / "rows.json").write_text(json.dumps(cases) + "\n")
 
 
