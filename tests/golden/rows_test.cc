@@ -164,9 +164,10 @@ TEST(Rows, AreThoseOfAnIndependentImplementation) {
           missing += kept.count(reading.TargetRow(target, row, head)) == 0 ? 1 : 0;
         }
         // Codes that fall on the other side of a rounding boundary change masses a little.
-        EXPECT_LE(missing, entry["cache"] == "full" ? 0 : 2)
-            << entry["model"] << " " << entry["cache"] << " " << entry["draft"] << " "
-            << entry["scaled"] << " " << entry["pool"] << ", layer " << layer << ", head " << head;
+        const int most = entry["cache"] == "full" ? 0 : static_cast<int>(expected.size()) * 3 / 100;
+        EXPECT_LE(missing, most) << entry["model"] << " " << entry["cache"] << " " << entry["draft"]
+                                 << " " << entry["scaled"] << " " << entry["pool"] << ", layer "
+                                 << layer << ", head " << head;
       }
     }
   }
