@@ -123,6 +123,8 @@ struct GenerateStats {
   int64_t accepted = 0;
   int64_t looked_up = 0;  // of the drafted tokens, those that no model made
   std::array<int64_t, kMaxGamma> drafted_by_position{};
+  // Drafted tokens that the target judged: all before them in their round were accepted.
+  std::array<int64_t, kMaxGamma> reached_by_position{};
   std::array<int64_t, kMaxGamma> accepted_by_position{};
   double draft_s = 0;
   double verify_s = 0;

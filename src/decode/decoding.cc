@@ -62,7 +62,7 @@ void Decoding::Start(std::vector<Token>* tokens, const GenerateOptions& options,
   stats_ = {};
   stats_.gamma = options.gamma;
   is_open_ = false;
-  gamma_ = drafted_ = accepted_ = new_tokens_ = 0;
+  gamma_ = drafted_ = accepted_ = reached_ = new_tokens_ = 0;
   is_lookup_ = false;
   finished_ = options.max_tokens == 0;
 }
@@ -92,7 +92,7 @@ std::optional<WantedRows> Decoding::Next(int room) {
       context_full_ = finished_ = true;
       return std::nullopt;
     }
-    drafted_ = accepted_ = new_tokens_ = 0;
+    drafted_ = accepted_ = reached_ = new_tokens_ = 0;
     is_lookup_ = LookUp(room);
     if (!is_lookup_) {
       gamma_ = RoundGamma(room);
@@ -190,6 +190,7 @@ void Decoding::AcceptTarget(const LogitRows& logits, double seconds) {
       if (row == 0) throw;
       break;
     }
+    reached_ += row < gamma_ ? 1 : 0;
     accepted_ += verdict.accepted ? 1 : 0;
     Append(verdict.token);
     if (!verdict.accepted) break;
@@ -247,6 +248,7 @@ void Decoding::CutNewTokens(int count) {
   generated_ -= new_tokens_ - count;
   new_tokens_ = count;
   accepted_ = std::min(accepted_, count);
+  reached_ = std::min(reached_, count);
   tokens_->resize(static_cast<size_t>(final_length()));
   finished_ = true;
   if (!ended) finish_ = FinishReason::kInterrupted;
@@ -258,6 +260,7 @@ void Decoding::EndRound(double commit_s) {
   ++stats_.rounds;
   stats_.seal_s += commit_s;
   stats_.accepted += accepted_;
+  for (int i = 0; i < reached_; ++i) ++stats_.reached_by_position[static_cast<size_t>(i)];
   for (int i = 0; i < accepted_; ++i) ++stats_.accepted_by_position[static_cast<size_t>(i)];
   if (is_lookup_) {
     controller_.ObserveLookup(gamma_, verify_s_, accepted_);

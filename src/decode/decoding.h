@@ -134,6 +134,7 @@ class Decoding {
   int gamma_ = 0;
   int drafted_ = 0;
   int accepted_ = 0;
+  int reached_ = 0;  // drafts that were judged
   int new_tokens_ = 0;
   double verify_s_ = 0;
   std::array<double, kMaxGamma> draft_steps_s_{};

@@ -219,13 +219,16 @@ TEST(Generate, CountsAddUp) {
     const GenerateStats stats = RunToy(toy, options).result.stats;
     const auto& drafted = stats.drafted_by_position;
     const auto& accepted = stats.accepted_by_position;
+    const auto& reached = stats.reached_by_position;
     EXPECT_EQ(stats.gamma, gamma);
     EXPECT_EQ(stats.generated_tokens, 150);
     EXPECT_EQ(stats.generated_tokens, 1 + stats.rounds + stats.accepted);
     EXPECT_EQ(stats.drafted, std::accumulate(drafted.begin(), drafted.end(), int64_t{0}));
     EXPECT_EQ(stats.accepted, std::accumulate(accepted.begin(), accepted.end(), int64_t{0}));
     for (size_t i = 0; i < kMaxGamma; ++i) {
-      EXPECT_LE(accepted[i], drafted[i]);
+      EXPECT_LE(accepted[i], reached[i]);
+      EXPECT_LE(reached[i], drafted[i]);
+      EXPECT_LE(reached[i], i > 0 ? accepted[i - 1] : stats.rounds);
       EXPECT_LE(drafted[i], i > 0 ? drafted[i - 1] : stats.rounds);
       EXPECT_LE(accepted[i], i > 0 ? accepted[i - 1] : stats.rounds);
       EXPECT_TRUE(gamma < 0 || static_cast<int>(i) < gamma || drafted[i] == 0);
@@ -238,6 +241,21 @@ TEST(Generate, CountsAddUp) {
     EXPECT_NEAR(stats.decode_s, stats.draft_s + stats.verify_s + stats.seal_s + stats.other_s,
                 1e-6);
   }
+}
+
+// Rounds are cut where a group is sealed, so that an accepted draft may have been a round's last:
+// the next position was not reached then, though other rounds drafted it.
+TEST(Generate, CountsAPositionOnlyWhereItWasJudged) {
+  ToyOptions toy;
+  toy.group = 7;
+  GenerateOptions options;
+  options.max_tokens = 150;
+  options.gamma = 3;
+  toy.error = 0.0f;
+  const GenerateStats perfect = RunToy(toy, options).result.stats;
+  EXPECT_EQ(perfect.reached_by_position, perfect.drafted_by_position);
+  EXPECT_EQ(perfect.reached_by_position, perfect.accepted_by_position);
+  EXPECT_LT(perfect.reached_by_position[2], perfect.accepted_by_position[1]);
 }
 
 TEST(Generate, APerfectDraftIsAcceptedWhole) {
