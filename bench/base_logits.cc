@@ -201,13 +201,9 @@ double BaseScores::base_perplexity() const { return std::exp(base_nll_.mean_erro
 double BaseScores::perplexity() const { return std::exp(nll_.mean_error().mean); }
 
 double BaseScores::kld_quantile(double share) const {
-  if (kld_values_.empty()) return 0;
-  std::vector<float> values = kld_values_;
+  std::vector<double> values(kld_values_.begin(), kld_values_.end());
   std::sort(values.begin(), values.end());
-  const double at = share * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<size_t>(at);
-  const size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
+  return Quantile(values, share);
 }
 
 }  // namespace quantspec

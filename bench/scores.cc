@@ -13,6 +13,14 @@ Distribution::Distribution(std::span<const float> logits) : logits_(logits) {
   log_sum_ = static_cast<double>(*top) + std::log(sum);
 }
 
+double Quantile(std::span<const double> sorted, double share) {
+  if (sorted.empty()) return 0;
+  const double at = share * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
 void MeanSum::Add(double value) {
   ++count_;
   const double step = value - mean_;  // [welford1962]

@@ -24,6 +24,10 @@ class Distribution {
   size_t likeliest_ = 0;
 };
 
+// Linear interpolation between the order statistics around `share` (0 to 1) of `sorted` values; 0
+// for none.
+double Quantile(std::span<const double> sorted, double share);
+
 struct MeanError {
   double mean = 0;
   double error = 0;  // standard error of the mean; 0 for fewer than two values

@@ -49,6 +49,15 @@ TEST(MeanSum, GivesMeanAndStandardError) {
   EXPECT_NEAR(sum.mean_error().error, std::sqrt(4.0 / 7), 1e-12);  // population variance 4
 }
 
+TEST(Quantile, InterpolatesBetweenNeighbours) {
+  const std::vector<double> values = {1, 2, 4, 8, 16};
+  EXPECT_DOUBLE_EQ(Quantile(values, 0), 1);
+  EXPECT_DOUBLE_EQ(Quantile(values, 0.5), 4);
+  EXPECT_DOUBLE_EQ(Quantile(values, 0.875), 12);
+  EXPECT_DOUBLE_EQ(Quantile(values, 1), 16);
+  EXPECT_DOUBLE_EQ(Quantile({}, 0.5), 0);
+}
+
 TEST(MeanSum, OfOneValueHasNoError) {
   MeanSum sum;
   sum.Add(3);
