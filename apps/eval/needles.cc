@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "eval/split_mix.h"
 #include "quantspec/error.h"
 
 namespace quantspec::eval {
@@ -20,17 +21,15 @@ constexpr const char* kNouns[] = {"anchor",  "basket",  "candle", "desert", "eng
                                   "kettle",  "lantern", "mirror", "needle", "orchard",
                                   "pepper",  "quarry",  "ribbon", "saddle", "tunnel"};
 
-// SplitMix64 [steele2014].
+// The stream of one seed.
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
   // Below `count`, which is far below 2^32: the bias of the remainder is of no account.
   size_t Below(size_t count) {
-    state_ += 0x9E3779B97F4A7C15u;
-    uint64_t mixed = state_;
-    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9u;
-    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBu;
-    return static_cast<size_t>((mixed ^ (mixed >> 31)) % count);
+    const uint64_t mixed = SplitMix(state_);
+    state_ += kSplitMixStep;
+    return static_cast<size_t>(mixed % count);
   }
 
  private:

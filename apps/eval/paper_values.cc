@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
+
+#include "eval/markdown.h"
 
 namespace quantspec::eval {
 namespace {
@@ -104,12 +105,6 @@ constexpr PaperSearch kTable6[] = {
     {kLwm, kLex, kQuantSpec, 6, 87.73, 48.2},
 };
 
-std::string Fixed(double value, int decimals) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.*f", decimals, value);
-  return text;
-}
-
 std::string MethodTitle(const std::string& method) {
   return method == kStreaming ? "StreamingLLM" : method == kSnapKv ? "SnapKV" : "QuantSpec";
 }
@@ -162,8 +157,8 @@ std::string PaperMainText(std::span<const PaperMain> table) {
       text += "- | out of memory | - | |\n";
       continue;
     }
-    text += Fixed(row.acceptance_percent, 2) + " % | " + Fixed(row.peak_gib, 2) + " | " +
-            Fixed(row.speedup, 2) + " | " + std::to_string(row.gamma) + " |\n";
+    text += Decimals(row.acceptance_percent, 2) + " % | " + Decimals(row.peak_gib, 2) + " | " +
+            Decimals(row.speedup, 2) + " | " + std::to_string(row.gamma) + " |\n";
   }
   return text;
 }
@@ -180,8 +175,8 @@ std::string PaperTable6Text() {
       "| model | text | method | gamma | acceptance | tokens/s |\n|---|---|---|---|---|---|\n";
   for (const PaperSearch& row : kTable6) {
     text += std::string("| ") + row.model + " | " + row.dataset + " | " + MethodTitle(row.method) +
-            " | " + std::to_string(row.gamma) + " | " + Fixed(row.acceptance_percent, 2) + " % | " +
-            Fixed(row.tokens_per_s, 2) + " |\n";
+            " | " + std::to_string(row.gamma) + " | " + Decimals(row.acceptance_percent, 2) +
+            " % | " + Decimals(row.tokens_per_s, 2) + " |\n";
   }
   return text;
 }

@@ -46,7 +46,8 @@ std::optional<T> Maybe(const Json& json) {
   return json.get<T>();
 }
 
-Row MakeRow(const Cell& cell, const Json& runs, const Json& run) {
+Row MakeRow(const Cell& cell, const Json& result, const Json& run) {
+  const Json& runs = result.at("runs");
   Row row;
   row.experiment = cell.experiment;
   row.model = cell.model.name;
@@ -61,7 +62,7 @@ Row MakeRow(const Cell& cell, const Json& runs, const Json& run) {
   const auto rounds = run.at("rounds").get<int64_t>();
   if (drafted > 0) row.acceptance = run.at("accepted").get<double>() / drafted;
   row.conditional =
-      ConditionalAcceptance(run.at("drafted_by_position").get<std::vector<int64_t>>(),
+      ConditionalAcceptance(run.at("reached_by_position").get<std::vector<int64_t>>(),
                             run.at("accepted_by_position").get<std::vector<int64_t>>());
   row.tokens = run.at("generated").get<int>();
   row.tau = TokensPerRound(row.tokens, rounds);
@@ -80,6 +81,7 @@ Row MakeRow(const Cell& cell, const Json& runs, const Json& run) {
   row.peak_rss_bytes = run.at("peak_rss_bytes").get<uint64_t>();
   row.identical = Maybe<bool>(run.at("identical"));
   row.rep4 = Maybe<double>(run.at("rep4"));
+  if (result.contains("score")) row.score = Maybe<double>(result["score"]);
   return row;
 }
 
@@ -184,13 +186,18 @@ int FastestGamma(const Rows& rows) {
   return best;
 }
 
-// For each half of the examples, the rows with the gamma that was fastest on the other half.
+// For each half of the examples, the rows with the gamma that was fastest on the other half. Each
+// half has every other example of every text, so that neither is of some texts only.
 Summary ChooseGamma(const Rows& rows) {
-  std::map<std::pair<int, std::string>, size_t> places;  // of examples, in order
-  for (const Row* row : rows) places.try_emplace({row->example, row->dataset}, 0);
-  size_t count = 0;
-  for (auto& [example, place] : places) place = count++;
-  const auto half = [&](const Row& row) { return places.at({row.example, row.dataset}) % 2; };
+  std::map<std::string, std::map<int, size_t>> places;  // of the examples of a text, in order
+  for (const Row* row : rows) places[row->dataset].try_emplace(row->example, 0);
+  size_t text = 0;
+  for (auto& [dataset, examples] : places) {
+    // Texts with a single example fall into both halves, too.
+    size_t place = text++;
+    for (auto& [example, at] : examples) at = place++;
+  }
+  const auto half = [&](const Row& row) { return places.at(row.dataset).at(row.example) % 2; };
   Rows picked;
   bool is_held_out = true;
   for (const size_t side : {size_t{0}, size_t{1}}) {
@@ -248,8 +255,7 @@ Report MakeReport(const std::vector<Cell>& plan, std::vector<DoneCell> done) {
     if (result.contains("skipped")) {
       report.skipped.push_back(CellTitle(cell) + ": " + result["skipped"].get<std::string>());
     } else if (result.contains("runs")) {
-      const Json& runs = result.at("runs");
-      for (const Json& run : runs) report.rows.push_back(MakeRow(cell, runs, run));
+      for (const Json& run : result["runs"]) report.rows.push_back(MakeRow(cell, result, run));
     }
   }
   report.summary = Summarize(report.rows, Texts::kTogether);
@@ -265,7 +271,7 @@ void WriteReport(const CellStore& store, const Report& report) {
     WriteWhole(store.folder() + "/" + plot.file, plot.svg);
   }
   WriteWhole(store.folder() + "/report.md", ReportText(report));
-  WriteWhole(store.folder() + "/report.json", ReportJson(report).dump(1) + "\n");
+  WriteWhole(store.folder() + "/report.json", Dump(ReportJson(report), 1) + "\n");
 }
 
 }  // namespace quantspec::eval

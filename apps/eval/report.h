@@ -45,6 +45,7 @@ struct Row {
   Json memory;
   std::optional<bool> identical;
   std::optional<double> rep4;
+  std::optional<double> score;  // answers found in plain output, where the set has answers
 };
 
 // Several examples of one method at one context.
@@ -57,10 +58,10 @@ struct Summary {
   bool is_held_out = true;  // false: gamma was chosen on the examples it is reported on
   int n = 0;
   std::optional<double> acceptance;
-  Interval acceptance_ci95;
   double tau = 0;
   Speedup speedup, speedup_90;
-  std::optional<Interval> bf16_ci95, own_ci95, int4_ci95;
+  // None for a single example.
+  std::optional<Interval> acceptance_ci95, bf16_ci95, own_ci95, int4_ci95;
   double tokens_per_s = 0;
   uint64_t memory_bytes = 0, peak_rss_bytes = 0;
   double rep4 = 0;
@@ -74,7 +75,7 @@ struct Report {
   // With the gamma that was fastest on the other half of the examples; a method with a single gamma
   // has that one.
   std::vector<Summary> chosen;
-  std::vector<std::string> skipped;  // cells without a text that is long enough
+  std::vector<std::string> skipped;  // cells that could not run, with the reason
 };
 
 // Throws Error as CellStore::ReadPlan does. Damaged cells count as missing.

@@ -40,7 +40,8 @@ Json RowJson(const Row& row) {
           {"memory_bytes", row.memory},
           {"peak_rss_bytes", row.peak_rss_bytes},
           {"identical", MaybeJson(row.identical)},
-          {"rep4", MaybeJson(row.rep4)}};
+          {"rep4", MaybeJson(row.rep4)},
+          {"score", MaybeJson(row.score)}};
 }
 
 Json SummaryJson(const Summary& summary) {
@@ -54,7 +55,7 @@ Json SummaryJson(const Summary& summary) {
           {"tau", summary.tau},
           {"speedup", SpeedupJson(summary.speedup)},
           {"ci95",
-           {{"acceptance", summary.acceptance ? IntervalJson(summary.acceptance_ci95) : Json()},
+           {{"acceptance", IntervalJson(summary.acceptance_ci95)},
             {"bf16", IntervalJson(summary.bf16_ci95)},
             {"own", IntervalJson(summary.own_ci95)},
             {"int4", IntervalJson(summary.int4_ci95)}}},

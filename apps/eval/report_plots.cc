@@ -16,6 +16,14 @@ ChartLine& LineOf(const std::string& name, Chart* chart) {
   return chart->lines.back();
 }
 
+// The ends of the bar of a point; without an interval, of no length.
+double LowOf(const std::optional<Interval>& interval, double value) {
+  return interval ? interval->low : value;
+}
+double HighOf(const std::optional<Interval>& interval, double value) {
+  return interval ? interval->high : value;
+}
+
 void SortPoints(Chart* chart) {
   for (ChartLine& line : chart->lines) {
     std::sort(line.points.begin(), line.points.end(),
@@ -42,7 +50,8 @@ Chart SpeedChart(const Report& report, const std::string& experiment, const std:
     if (summary.model != model) continue;
     LineOf(FindMethod(summary.method).label, &chart)
         .points.push_back({static_cast<double>(summary.context), *summary.speedup.bf16,
-                           summary.bf16_ci95->low, summary.bf16_ci95->high});
+                           LowOf(summary.bf16_ci95, *summary.speedup.bf16),
+                           HighOf(summary.bf16_ci95, *summary.speedup.bf16)});
   }
   SortPoints(&chart);
   return chart;
@@ -59,7 +68,8 @@ Chart AcceptanceChart(const Report& report, const std::string& experiment) {
         FindMethod(summary.method).label + ", " + std::to_string(summary.context);
     LineOf(name, &chart)
         .points.push_back({static_cast<double>(summary.gamma), *summary.acceptance,
-                           summary.acceptance_ci95.low, summary.acceptance_ci95.high});
+                           LowOf(summary.acceptance_ci95, *summary.acceptance),
+                           HighOf(summary.acceptance_ci95, *summary.acceptance)});
   }
   SortPoints(&chart);
   return chart;

@@ -23,9 +23,9 @@ Json MakeRun(const RunSpec& spec, int tokens, int64_t drafted, int64_t accepted,
   const bool speculates = method.kind == MethodKind::kSpeculative;
   const int64_t rounds = speculates ? tokens - 1 - accepted : tokens - 1;
   std::vector<int64_t> by_position(static_cast<size_t>(spec.gamma), 0);
-  Json drafted_at = by_position, accepted_at = by_position;
+  Json reached_at = by_position, accepted_at = by_position;
   if (speculates) {
-    drafted_at[0] = rounds;
+    reached_at[0] = rounds;
     accepted_at[0] = std::min(accepted, rounds);
   }
   return {{"method", spec.method},
@@ -36,7 +36,7 @@ Json MakeRun(const RunSpec& spec, int tokens, int64_t drafted, int64_t accepted,
           {"rounds", rounds},
           {"drafted", drafted},
           {"accepted", accepted},
-          {"drafted_by_position", drafted_at},
+          {"reached_by_position", reached_at},
           {"accepted_by_position", accepted_at},
           {"rep4", 0.1},
           {"identical", true},
@@ -53,7 +53,7 @@ class Reports : public testing::Test {
   // `speed` gives tokens a second of a run in turn `turn`.
   template <typename Speed>
   Report Make(const std::vector<std::string>& datasets, const std::vector<int>& gammas, int turns,
-              Speed speed) {
+              Speed speed, int examples = 1) {
     PlanOptions options;
     options.experiments = {"table4"};
     options.models = {{"m.gguf", "m.gguf", 10, 3}};
@@ -62,7 +62,7 @@ class Reports : public testing::Test {
     options.contexts = {4000};
     options.methods = {"snapkv", "quantspec"};
     options.gammas = gammas;
-    options.examples = 1;
+    options.examples = examples;
     options.turns = turns;
     std::vector<std::string> notes;
     plan_ = MakePlan(options, &notes);
@@ -139,6 +139,32 @@ TEST_F(Reports, GammaIsChosenOnTheOtherExamples) {
   EXPECT_NEAR(*ours->speedup.bf16, 1, 1e-12);
 }
 
+TEST_F(Reports, HalvesOfTheExamplesHaveEveryText) {
+  // Gamma 1 is fastest for text a, gamma 3 for b: halves by text would choose the wrong one.
+  const Report report = Make(
+      {"a", "b"}, {1, 3}, 1,
+      [](const Cell& cell, const RunSpec& run, int) {
+        if (run.method != "quantspec") return Base(run);
+        if (cell.dataset == "a") return run.gamma == 1 ? 40.0 : 20.0;
+        return run.gamma == 1 ? 15.0 : 20.0;
+      },
+      2);
+  const Summary* ours = Find(report.chosen, "quantspec");
+  EXPECT_EQ(ours->n, 4);
+  EXPECT_TRUE(ours->is_held_out);
+  EXPECT_EQ(ours->gammas, (std::vector<int>{1}));
+}
+
+TEST_F(Reports, OneExampleProvesNothing) {
+  const Report report = Make({"a"}, {2}, 1, [](const Cell&, const RunSpec& run, int) {
+    return run.method == "quantspec" ? 18.0 : run.method == "snapkv" ? 15.0 : Base(run);
+  });
+  EXPECT_FALSE(Find(report.chosen, "quantspec")->bf16_ci95.has_value());
+  EXPECT_FALSE(Find(report.chosen, "quantspec")->acceptance_ci95.has_value());
+  EXPECT_NE(VerdictText(report).find("(one example: no interval)"), std::string::npos);
+  EXPECT_TRUE(ReportJson(report)["summary"][0]["ci95"]["bf16"].is_null());
+}
+
 TEST_F(Reports, AGammaChosenOnItsOwnExampleIsMarked) {
   const Report report = Make({"a"}, {1, 3}, 1, [](const Cell&, const RunSpec& run, int) {
     return run.method == "quantspec" ? 10.0 * run.gamma : Base(run);
@@ -168,7 +194,7 @@ TEST_F(Reports, HoldTheFieldsThatScriptsRelyOn) {
   const Json json = ReportJson(report);
   for (const char* key : {"table", "model", "dataset", "context", "example", "method", "gamma",
                           "weights", "cache", "acceptance", "tau", "tokens", "speedup",
-                          "memory_bytes", "peak_rss_bytes", "identical", "rep4"}) {
+                          "memory_bytes", "peak_rss_bytes", "identical", "rep4", "score"}) {
     EXPECT_TRUE(json["cells"][0].contains(key)) << key;
   }
   for (const char* key :
@@ -178,6 +204,23 @@ TEST_F(Reports, HoldTheFieldsThatScriptsRelyOn) {
   for (const char* key : {"bf16", "own", "int4"}) {
     EXPECT_TRUE(json["summary"][0]["speedup"].contains(key)) << key;
   }
+}
+
+TEST_F(Reports, BeginWithShortLinesThatSayWhatMatters) {
+  const Report report = Make({"a", "b"}, {2}, 1, [](const Cell& cell, const RunSpec& run, int) {
+    const double speed = run.method == "quantspec" ? 2 : run.method == "snapkv" ? 3 : 1;
+    return Base(run) * speed * (cell.dataset == "a" ? 1 : 2);
+  });
+  std::istringstream lines(ReportText(report));
+  std::string head, line;
+  for (int i = 0; i < 30 && std::getline(lines, line) && line.rfind("## How", 0) != 0; ++i) {
+    EXPECT_LE(line.size(), 120u) << line;
+    head += line + "\n";
+  }
+  EXPECT_NE(head.find("2 of 2 planned cells"), std::string::npos);
+  EXPECT_NE(head.find("Every run was made once an example"), std::string::npos);
+  EXPECT_NE(head.find("4000 tokens, times plain decoding with 16 bits (n = 2)"), std::string::npos);
+  EXPECT_NE(head.find("**not above** SnapKV"), std::string::npos);
 }
 
 TEST_F(Reports, NameTheMachineAndMissingCells) {

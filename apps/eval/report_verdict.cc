@@ -35,14 +35,20 @@ std::string Reason(const Summary& ours, const Summary& theirs) {
   return text;
 }
 
-// One context of one model: ours, the better of the two forms, against one rival.
+// What speaks against a difference, in brackets.
+std::string Spread(const std::optional<Interval>& ours, const std::optional<Interval>& rival) {
+  if (!ours || !rival) return " (one example: no interval)";
+  const bool apart = ours->low > rival->high || ours->high < rival->low;
+  return apart ? "" : " (the intervals overlap)";
+}
+
+// One line: ours, the better of the two forms, against one rival.
 std::string Compare(const Summary& ours, const Summary& rival) {
-  const double ratio = *ours.speedup.bf16 / *rival.speedup.bf16;
-  const bool apart =
-      ours.bf16_ci95->low > rival.bf16_ci95->high || ours.bf16_ci95->high < rival.bf16_ci95->low;
-  const std::string spread = apart ? "" : " (the intervals overlap)";
-  if (ratio > 1) return "above " + Speed(rival) + spread;
-  return "**not above** " + Speed(rival) + spread + ": " + Reason(ours, rival);
+  const std::string spread = Spread(ours.bf16_ci95, rival.bf16_ci95);
+  const bool is_above = *ours.speedup.bf16 > *rival.speedup.bf16;
+  const std::string line =
+      std::string("  - ") + (is_above ? "above " : "**not above** ") + Speed(rival) + spread;
+  return is_above ? line + "\n" : line + ":\n    " + Reason(ours, rival) + "\n";
 }
 
 std::string VerdictAt(const Report& report, const Summary& like) {
@@ -52,22 +58,20 @@ std::string VerdictAt(const Report& report, const Summary& like) {
     ours = paper;
   }
   if (ours == nullptr) return "";
-  std::string text = "- " + like.model + ", " + std::to_string(like.context) +
-                     " tokens: " + Speed(*ours) +
-                     " times plain decoding with 16 bits (n = " + std::to_string(ours->n) + ") is";
-  std::vector<std::string> parts;
+  std::string lines;
   for (const char* method :
        {"streaming", "snapkv", "streaming-int4", "snapkv-int4", "pillar", "ngram"}) {
-    if (const Summary* rival = Find(report, like, method)) parts.push_back(Compare(*ours, *rival));
+    if (const Summary* rival = Find(report, like, method)) lines += Compare(*ours, *rival);
   }
-  if (parts.empty()) return "";
+  if (lines.empty()) return "";
   const Summary* int4 = Find(report, like, kPlainInt4);
   if (int4 != nullptr && *int4->speedup.bf16 > *ours->speedup.bf16) {
-    parts.push_back("plain decoding with 4-bit weights alone, whose output differs, is faster: " +
-                    WithInterval(int4->speedup.bf16, int4->bf16_ci95));
+    lines += "  - plain decoding with 4-bit weights, whose output differs, is faster: " +
+             WithInterval(int4->speedup.bf16, int4->bf16_ci95) + "\n";
   }
-  for (size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? " " : "; ") + parts[i];
-  return text + ".\n";
+  return "- " + like.model + ", " + std::to_string(like.context) +
+         " tokens, times plain decoding with 16 bits (n = " + std::to_string(ours->n) + "):\n  " +
+         Speed(*ours) + " is\n" + lines;
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ def quantile(values, share):
 
 def bootstrap(values, average, seed):
     n = len(values)
+    if n < 2:
+        return None
     averages = []
     for s in range(RESAMPLES):
         picks = [split_mix((seed + s * 2**32 + i) & MASK) % n for i in range(n)]
@@ -37,13 +39,14 @@ def bootstrap(values, average, seed):
     return [quantile(averages, "0.025"), quantile(averages, "0.975")]
 
 
-def simulate(rng, gamma, tokens, chances):
-    """Rounds of speculation, counted as an engine would: the last ones are cut to what is left."""
+def simulate(rng, gamma, tokens, chances, group):
+    """Rounds of speculation, counted as an engine would: they are cut where a group of `group` rows
+    is sealed, and the last ones to what is left."""
     drafted, accepted = [0] * gamma, [0] * gamma
     generated, rounds, reached_by, passed_by = 1, 0, [0] * gamma, [0] * gamma
     while generated < tokens:
         rounds += 1
-        drafts = min(gamma, tokens - generated - 1)
+        drafts = min(gamma, tokens - generated - 1, group - 1 - (generated - 1) % group)
         kept = 0
         for i in range(drafts):
             drafted[i] += 1
@@ -58,19 +61,9 @@ def simulate(rng, gamma, tokens, chances):
     return {"drafted": drafted, "accepted": accepted, "generated": generated, "rounds": rounds,
             "tau": (generated - 1) / rounds,
             "acceptance": sum(accepted) / sum(drafted),
-            "at_first": passed_by[0] / reached_by[0]}
-
-
-def conditional(drafted, accepted):
-    shares = []
-    for i, (d, a) in enumerate(zip(drafted, accepted)):
-        if d == 0:
-            break
-        reached = d if i == 0 else min(accepted[i - 1], d)
-        if reached == 0:
-            break
-        shares.append(a / reached)
-    return shares
+            "reached": reached_by,
+            "conditional": [p / r for p, r in zip(passed_by, reached_by)],
+            "chances": chances}
 
 
 def rep4(tokens):
@@ -89,13 +82,12 @@ def main():
             "geometric": statistics.geometric_mean(values),
             "interval_mean": bootstrap(values, statistics.fmean, 7 * n),
             "interval_geometric": bootstrap(values, statistics.geometric_mean, 7 * n)})
-    for gamma, tokens in ((1, 40), (3, 256), (6, 256), (8, 90)):
-        case = simulate(rng, gamma, tokens, [0.95 - 0.05 * i for i in range(gamma)])
-        case["conditional"] = conditional(case["drafted"], case["accepted"])
-        result["rounds"].append(case)
-    result["rounds"].append({"drafted": [5, 5, 4], "accepted": [0, 0, 0], "generated": 6,
-                             "rounds": 5, "tau": 1.0, "acceptance": 0.0, "at_first": 0.0,
-                             "conditional": [0.0]})
+    for gamma, tokens, group in ((1, 40, 128), (3, 256, 128), (6, 256, 128), (8, 90, 16),
+                                 (6, 100000, 12)):
+        chances = [0.95 - 0.05 * i for i in range(gamma)]
+        result["rounds"].append(simulate(rng, gamma, tokens, chances, group))
+    result["rounds"].append({"reached": [5, 0, 0], "accepted": [0, 0, 0], "generated": 6,
+                             "rounds": 5, "tau": 1.0, "chances": [0.0], "conditional": [0.0]})
     for length, vocab in ((3, 2), (4, 2), (60, 2), (200, 5), (200, 1000)):
         tokens = [rng.randrange(vocab) for _ in range(length)]
         result["rep4"].append({"tokens": tokens, "share": rep4(tokens)})
