@@ -1,30 +1,15 @@
 #include "eval/cell.h"
 
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
 
+#include "eval/fingerprint.h"
 #include "quantspec/engine.h"
 #include "quantspec/error.h"
 
 namespace quantspec::eval {
 namespace {
 
-constexpr uint64_t kFnvStart = 0xcbf29ce484222325u;
-
-// FNV-1a, 64 bits [fnv].
-uint64_t Fnv(std::string_view bytes, uint64_t hash) {
-  for (const char byte : bytes) {
-    hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3u;
-  }
-  return hash;
-}
-
-std::string Hex(uint64_t value) {
-  char text[20];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
+uint64_t ParseHash(const Json& json) { return std::stoull(json.get<std::string>(), nullptr, 16); }
 
 Json Inputs(const Cell& cell) {
   Json runs = Json::array();
@@ -35,12 +20,15 @@ Json Inputs(const Cell& cell) {
           {"experiment", cell.experiment},
           {"model", cell.model.name},
           {"model_bytes", cell.model.bytes},
-          {"model_hash", Hex(cell.model.hash)},
+          {"model_hash", HexHash(cell.model.hash)},
           {"weights", cell.weights},
+          {"group", cell.group},
           {"data", cell.data},
+          {"data_hash", HexHash(cell.data_hash)},
           {"dataset", cell.dataset},
           {"protocol", cell.protocol},
           {"context", cell.context},
+          {"texts", cell.texts},
           {"example", cell.example},
           {"tokens", cell.tokens},
           {"turns", cell.turns},
@@ -50,26 +38,26 @@ Json Inputs(const Cell& cell) {
 
 }  // namespace
 
+std::string Dump(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 ModelIdentity IdentifyModel(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::error_code error;
+  const std::vector<std::string> parts = PartsOfModel(path);
   ModelIdentity model;
   model.path = path;
-  model.name = std::filesystem::path(path).filename().string();
-  model.bytes = std::filesystem::file_size(path, error);
-  if (!file || error) {
-    throw Error(ErrorKind::kIo, path + ": cannot be read, expected the file of a model");
+  model.name = std::filesystem::path(parts.front()).filename().string();
+  model.hash = kHashStart;
+  for (const std::string& part : parts) {
+    model.hash = HashFile(part, model.hash);
+    model.bytes += std::filesystem::file_size(part);
   }
-  std::string head(1 << 20, '\0');
-  file.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<size_t>(file.gcount()));
-  model.hash = Fnv(head, kFnvStart);
   return model;
 }
 
-std::string CellId(const Cell& cell) { return Hex(Fnv(Inputs(cell).dump(), kFnvStart)); }
+std::string CellId(const Cell& cell) { return HexHash(HashBytes(Dump(Inputs(cell)))); }
 
-std::string Checksum(const Json& json) { return Hex(Fnv(json.dump(), kFnvStart)); }
+std::string Checksum(const Json& json) { return HexHash(HashBytes(Dump(json))); }
 
 std::string CellTitle(const Cell& cell) {
   std::string title = cell.experiment;
@@ -86,17 +74,28 @@ Json CellJson(const Cell& cell) {
 }
 
 Cell ParseCell(const Json& json, const std::string& where) {
+  const auto version = json.find("version");
+  if (version != json.end() && version->is_string() && *version != std::string(Version())) {
+    throw Error(ErrorKind::kUnsupported,
+                where + ": was made by quantspec " + version->get<std::string>() + ", this is " +
+                    std::string(Version()) +
+                    ", which computes its cells anew; run quantspec eval again, or make the "
+                    "report with that version");
+  }
   try {
     Cell cell;
     cell.experiment = json.at("experiment").get<std::string>();
     cell.model.name = json.at("model").get<std::string>();
     cell.model.bytes = json.at("model_bytes").get<uint64_t>();
-    cell.model.hash = std::stoull(json.at("model_hash").get<std::string>(), nullptr, 16);
+    cell.model.hash = ParseHash(json.at("model_hash"));
     cell.weights = json.at("weights").get<std::string>();
+    cell.group = json.at("group").get<int>();
     cell.data = json.at("data").get<std::string>();
+    cell.data_hash = ParseHash(json.at("data_hash"));
     cell.dataset = json.at("dataset").get<std::string>();
     cell.protocol = json.at("protocol").get<std::string>();
     cell.context = json.at("context").get<int>();
+    cell.texts = json.at("texts").get<int>();
     cell.example = json.at("example").get<int>();
     cell.tokens = json.at("tokens").get<int>();
     cell.turns = json.at("turns").get<int>();

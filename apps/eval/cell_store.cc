@@ -1,9 +1,13 @@
 #include "eval/cell_store.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +17,8 @@
 
 namespace quantspec::eval {
 namespace {
+
+constexpr const char* kTemporary = ".tmp";  // how names of unfinished files end
 
 [[noreturn]] void RefuseFile(const std::string& path, const std::string& what) {
   throw Error(ErrorKind::kIo, path + ": cannot be " + what + " (" + std::strerror(errno) +
@@ -36,6 +42,27 @@ void SyncFolder(const std::string& folder) {
   close(directory);
 }
 
+std::string HostName() {
+  char name[256] = "host";
+  gethostname(name, sizeof(name) - 1);
+  std::string safe(name);
+  std::replace(safe.begin(), safe.end(), '/', '-');
+  return safe;
+}
+
+// Removes the temporary files of processes that were killed: those older than a day.
+void RemoveLeftovers(const std::string& folder) {
+  namespace fs = std::filesystem;
+  const auto old = fs::file_time_type::clock::now() - std::chrono::hours(24);
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() != kTemporary) continue;
+    std::error_code gone;  // another process may be first
+    if (fs::last_write_time(entry->path(), gone) < old && !gone) fs::remove(entry->path(), gone);
+  }
+}
+
 std::optional<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
@@ -47,10 +74,12 @@ std::optional<std::string> ReadFile(const std::string& path) {
 }  // namespace
 
 void WriteWhole(const std::string& path, std::string_view text) {
-  const std::string temporary = path + "." + std::to_string(getpid()) + ".tmp";
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  // A name that no process of any machine on a shared folder has.
+  std::string temporary = path + "." + HostName() + ".XXXXXX" + kTemporary;
+  const int file = mkstemps(temporary.data(), static_cast<int>(std::strlen(kTemporary)));
   if (file < 0) RefuseFile(temporary, "created");
   try {
+    if (fchmod(file, 0644) != 0) RefuseFile(temporary, "created");
     WriteAll(file, text, temporary);
     if (fsync(file) != 0) RefuseFile(temporary, "written");
   } catch (...) {
@@ -63,18 +92,27 @@ void WriteWhole(const std::string& path, std::string_view text) {
   SyncFolder(std::filesystem::path(path).parent_path().string());
 }
 
-CellStore::CellStore(std::string folder) : folder_(std::move(folder)) {
+CellStore::CellStore(std::string folder, OpenStore open) : folder_(std::move(folder)) {
+  if (open == OpenStore::kToRead) {
+    std::error_code error;
+    if (std::filesystem::is_directory(folder_, error)) return;
+    throw Error(ErrorKind::kIo, folder_ +
+                                    ": is no folder; --out needs one that quantspec eval has "
+                                    "written to");
+  }
   std::error_code error;
   std::filesystem::create_directories(folder_ + "/cells", error);
   if (error) {
     throw Error(ErrorKind::kIo, folder_ + ": cannot be made (" + error.message() +
                                     "); --out needs a folder that can be written to");
   }
+  RemoveLeftovers(folder_);
+  RemoveLeftovers(folder_ + "/cells");
 }
 
 void CellStore::WritePlan(const std::vector<Cell>& plan) const {
   std::string text;
-  for (const Cell& cell : plan) text += CellJson(cell).dump() + "\n";
+  for (const Cell& cell : plan) text += Dump(CellJson(cell), -1) + "\n";
   WriteWhole(folder_ + "/plan.jsonl", text);
 }
 
@@ -122,7 +160,7 @@ void CellStore::Write(const Cell& cell, const Json& result) const {
   Json json = CellJson(cell);
   json["checksum"] = Checksum(result);
   json["result"] = result;
-  WriteWhole(PathOf(cell), json.dump(1) + "\n");
+  WriteWhole(PathOf(cell), Dump(json, 1) + "\n");
 }
 
 }  // namespace quantspec::eval

@@ -14,14 +14,19 @@ namespace quantspec::eval {
 // ones are there. Throws Error{kIo}.
 void WriteWhole(const std::string& path, std::string_view text);
 
+enum class OpenStore {
+  kToWrite,  // makes the folder if it is not there, and clears what killed processes left
+  kToRead,   // of what is there
+};
+
 class CellStore {
  public:
-  // Makes the folder if it is not there. Throws Error{kIo}.
-  explicit CellStore(std::string folder);
+  // Throws Error{kIo}.
+  explicit CellStore(std::string folder, OpenStore open = OpenStore::kToWrite);
 
   const std::string& folder() const { return folder_; }
   void WritePlan(const std::vector<Cell>& plan) const;
-  // Throws Error: kIo if no run has left a plan, kCorrupt.
+  // Throws Error: kIo if no run has left a plan, kCorrupt, kUnsupported for another version's.
   std::vector<Cell> ReadPlan() const;
 
   // What Write stored for this cell, or nothing. A damaged file counts as none, and `damage` (if

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <initializer_list>
 #include <system_error>
 #include <utility>
 
@@ -55,6 +56,17 @@ std::string ReadPlain(const fs::path& path, size_t most) {
                   "pandas.read_parquet('" +
                   file + "').to_json('" + path.stem().string() +
                   ".jsonl', orient='records', lines=True)\"");
+}
+
+[[noreturn]] void RefuseSeveral(const fs::path& folder, const std::vector<fs::path>& files) {
+  std::string names;
+  for (const fs::path& file : files) {
+    names += (names.empty() ? "" : ", ") + file.lexically_relative(folder).string();
+  }
+  throw Error(ErrorKind::kUnsupported,
+              folder.string() +
+                  ": which file perplexity is to be measured on is not clear: found " + names +
+                  "; leave the test or validation split there alone");
 }
 
 // The field `name`, whatever scalar it is, as text.
@@ -149,6 +161,30 @@ std::vector<EvalText> ReadInfiniteBench(const fs::path& path, int examples) {
   return texts;
 }
 
+namespace {
+
+// The one file of a split that perplexity is measured on: of those whose names say so the first
+// shard, or the only file there is.
+fs::path SplitFile(const fs::path& path, std::initializer_list<const char*> splits) {
+  const std::vector<fs::path> files = TextFiles(path);
+  for (const char* split : splits) {
+    std::vector<fs::path> found;
+    for (const fs::path& file : files) {
+      const std::string name = file.filename();
+      if (name.find(split) != std::string::npos) found.push_back(file);
+    }
+    const bool are_shards = std::all_of(found.begin(), found.end(), [](const fs::path& file) {
+      return file.filename().string().find("-of-") != std::string::npos;
+    });
+    if (found.size() == 1 || (found.size() > 1 && are_shards)) return found.front();
+    if (found.size() > 1) RefuseSeveral(path, found);
+  }
+  if (files.size() > 1) RefuseSeveral(path, files);
+  return files.empty() ? fs::path() : files.front();
+}
+
+}  // namespace
+
 std::vector<EvalText> ReadWikiText(const fs::path& path, int examples) {
   if (examples <= 0) return {};
   EvalText text;
@@ -161,15 +197,15 @@ std::vector<EvalText> ReadWikiText(const fs::path& path, int examples) {
     if (row.find_first_not_of(" \t\r\n") != std::string::npos) text.text += row;
     return text.text.size() < kMaxTextBytes;
   };
-  for (const fs::path& file : TextFiles(path)) {
-    if (IsPlain(file)) {
-      ByteReader reader(file);
-      std::string line;
-      while (reader.NextLine(line) && add(line)) {
-      }
-    } else {
-      ReadJsonLines(file, [&](JsonRecord& record) { return add(record.Text("text")); });
+  const fs::path file = SplitFile(path, {"test", "valid"});
+  if (file.empty()) return {};
+  if (IsPlain(file)) {
+    ByteReader reader(file);
+    std::string line;
+    while (reader.NextLine(line) && add(line)) {
     }
+  } else {
+    ReadJsonLines(file, [&](JsonRecord& record) { return add(record.Text("text")); });
   }
   CutText(text.text, kMaxTextBytes);
   return {std::move(text)};
@@ -180,7 +216,9 @@ std::vector<EvalText> ReadC4(const fs::path& path, int examples) {
   EvalText text;
   text.name = "validation";
   int rows = 0;
-  ReadEach(path, [&](const std::string&, const std::string& row) {
+  const fs::path file = SplitFile(path, {"validation"});
+  if (file.empty()) return {};
+  ReadEach(file, [&](const std::string&, const std::string& row) {
     text.text += (rows > 0 ? " " : "") + row;
     return ++rows < kC4Texts && text.text.size() < kMaxTextBytes;
   });

@@ -8,6 +8,7 @@
 
 #include "eval/builtin_texts.h"
 #include "eval/dataset_files.h"
+#include "eval/fingerprint.h"
 #include "quantspec/error.h"
 
 namespace quantspec::eval {
@@ -24,6 +25,8 @@ struct KnownSet {
   std::vector<EvalText> (*read)(const fs::path& path, int examples);
 };
 
+constexpr const char* kPairedSet = "multi_lexsum";  // its cases and documents are two files
+constexpr int kMostBuiltin = 1000;                  // more texts than any built-in set has
 constexpr const char* kHub = "https://huggingface.co/datasets/";
 
 const std::vector<KnownSet>& KnownSets() {
@@ -32,7 +35,7 @@ const std::vector<KnownSet>& KnownSets() {
        ReadTexts},
       {"infinitebench", "xinrongzhang2022/InfiniteBench", "longbook_sum_eng", ".jsonl",
        "longbook_sum_eng.jsonl", ReadInfiniteBench},
-      {"multi_lexsum", "allenai/multi_lexsum", "test.json", "",
+      {kPairedSet, "allenai/multi_lexsum", "test.json", "",
        "test.json and sources.json of "
        "v20230518",
        ReadMultiLexSum},
@@ -71,7 +74,7 @@ std::optional<fs::path> FindSet(const fs::path& data, const KnownSet& set) {
   const fs::path folder = data / set.name;
   const bool has_folder = fs::is_directory(folder, error);
   if (set.begin.empty()) return has_folder ? std::optional(folder) : std::nullopt;
-  const bool is_pair = std::string_view(set.name) == "multi_lexsum";
+  const bool is_pair = std::string_view(set.name) == kPairedSet;
   for (const fs::path& place : {folder, data}) {
     if (place == folder && !has_folder) continue;
     for (const fs::path& file : Entries(place)) {
@@ -96,14 +99,16 @@ std::string WithoutEnding(const fs::path& path) {
 }
 
 const std::vector<std::string>& BuiltinNames() {
-  static const std::vector<std::string> names = {"novel", "story", "jargon", "code", "spanish"};
+  static const std::vector<std::string> names = {"novel", "story",   "jargon",
+                                                 "code",  "spanish", kNeedles};
   return names;
 }
 
 std::vector<EvalText> LoadBuiltin(const std::string& dataset, int examples) {
   std::vector<EvalText> texts;
+  const std::string source = dataset == kNeedles ? "novel" : dataset;
   for (const BuiltinText& builtin : BuiltinTexts()) {
-    const bool belongs = builtin.name == dataset || builtin.name.starts_with(dataset + "-");
+    const bool belongs = builtin.name == source || builtin.name.starts_with(source + "-");
     if (!belongs || static_cast<int>(texts.size()) >= examples) continue;
     EvalText text{dataset, std::string(builtin.name), std::string(builtin.text), "", {}};
     if (dataset == "story") text.suffix = "\n\nNow summarize this story in one paragraph. Summary:";
@@ -155,37 +160,69 @@ std::vector<std::string> DatasetNames(const std::string& data) {
   return names;
 }
 
-std::vector<EvalText> LoadDataset(const std::string& data, const std::string& dataset,
-                                  int examples) {
-  std::vector<EvalText> texts;
-  if (data == kBuiltinData) {
-    const auto& names = BuiltinNames();
-    if (std::find(names.begin(), names.end(), dataset) == names.end()) {
-      throw Error(ErrorKind::kUsage, "no built-in data set is named '" + dataset +
-                                         "'; expected one of " + Listed(names) +
-                                         ", or --data DIR for files of others");
-    }
-    return LoadBuiltin(dataset, examples);
+namespace {
+
+const KnownSet* FindKnown(const std::string& dataset) {
+  for (const KnownSet& set : KnownSets()) {
+    if (set.name == dataset) return &set;
   }
-  const auto known = std::find_if(KnownSets().begin(), KnownSets().end(),
-                                  [&](const KnownSet& set) { return set.name == dataset; });
-  if (known != KnownSets().end()) {
+  return nullptr;
+}
+
+// Where the files of a set in a folder are.
+fs::path PlaceOf(const std::string& data, const std::string& dataset) {
+  if (const KnownSet* known = FindKnown(dataset)) {
     const auto path = FindSet(data, *known);
     if (!path) ThrowMissing(data, *known);
-    texts = known->read(*path, examples);
-    if (texts.empty() && examples > 0) ThrowMissing(data, *known);
-  } else {
-    const auto own = OwnSets(data);
-    const auto found =
-        std::find_if(own.begin(), own.end(), [&](const auto& set) { return set.first == dataset; });
-    if (found == own.end()) {
-      throw Error(ErrorKind::kIo, data + ": has no data set '" + dataset + "'; found " +
-                                      Listed(DatasetNames(data)));
-    }
-    texts = ReadTexts(found->second, examples);
+    return *path;
   }
+  for (const auto& [name, path] : OwnSets(data)) {
+    if (name == dataset) return path;
+  }
+  throw Error(ErrorKind::kIo,
+              data + ": has no data set '" + dataset + "'; found " + Listed(DatasetNames(data)));
+}
+
+void CheckBuiltin(const std::string& dataset) {
+  const auto& names = BuiltinNames();
+  if (std::find(names.begin(), names.end(), dataset) != names.end()) return;
+  throw Error(ErrorKind::kUsage, "no built-in data set is named '" + dataset +
+                                     "'; expected one of " + Listed(names) +
+                                     ", or --data DIR for files of others");
+}
+
+}  // namespace
+
+std::vector<EvalText> LoadDataset(const std::string& data, const std::string& dataset,
+                                  int examples) {
+  if (data == kBuiltinData) {
+    CheckBuiltin(dataset);
+    return LoadBuiltin(dataset, examples);
+  }
+  const fs::path place = PlaceOf(data, dataset);
+  const KnownSet* known = FindKnown(dataset);
+  std::vector<EvalText> texts = (known != nullptr ? known->read : ReadTexts)(place, examples);
+  if (known != nullptr && texts.empty() && examples > 0) ThrowMissing(data, *known);
   for (EvalText& text : texts) text.dataset = dataset;
   return texts;
+}
+
+uint64_t HashDataset(const std::string& data, const std::string& dataset) {
+  uint64_t hash = kHashStart;
+  if (data == kBuiltinData) {
+    CheckBuiltin(dataset);
+    for (const EvalText& text : LoadBuiltin(dataset, kMostBuiltin)) {
+      hash = HashBytes(text.suffix, HashBytes(text.text, hash));
+    }
+    return hash;
+  }
+  const fs::path place = PlaceOf(data, dataset);
+  std::vector<fs::path> files = {place / "test.json", place / "sources.json"};
+  if (dataset != kPairedSet) files = TextFiles(place);
+  for (const fs::path& file : files) {
+    hash = HashFile(file, HashBytes(file.lexically_relative(place).string() + ":", hash));
+  }
+  return hash;
 }
 
 }  // namespace quantspec::eval

@@ -28,6 +28,8 @@ enum class Protocol {
 };
 
 inline constexpr const char* kBuiltinData = "builtin";
+// The built-in set of tasks that hide facts in its novel (needles.h).
+inline constexpr const char* kNeedles = "needles";
 // Of a text only so much is read: more than a million tokens.
 inline constexpr size_t kMaxTextBytes = size_t{16} << 20;
 
@@ -41,6 +43,10 @@ std::vector<std::string> DatasetNames(const std::string& data);
 // kUnsupported for parquet, with the line that converts it.
 std::vector<EvalText> LoadDataset(const std::string& data, const std::string& dataset,
                                   int examples);
+
+// A hash of the set's files, or of its built-in texts: samples of them, as HashFile takes. Throws
+// Error as LoadDataset does for a set that is not there.
+uint64_t HashDataset(const std::string& data, const std::string& dataset);
 
 // A prompt of exactly `context` tokens, or none if the text is too short for it. `part` n takes the
 // n-th disjoint stretch of the text. Throws Error{kUsage} if not even the suffix fits.

@@ -52,7 +52,8 @@ void WriteAll(const DataFolder& folder) {
 }
 
 TEST(DatasetNames, AreThoseThatAreThere) {
-  EXPECT_THAT(DatasetNames("builtin"), ElementsAre("novel", "story", "jargon", "code", "spanish"));
+  EXPECT_THAT(DatasetNames("builtin"),
+              ElementsAre("novel", "story", "jargon", "code", "spanish", "needles"));
   const DataFolder folder;
   EXPECT_THAT(MessageOf([&] { DatasetNames(folder.path()); }), HasSubstr("has no data set"));
   folder.Write("notes.md", "no text");
@@ -134,6 +135,52 @@ TEST(LoadDataset, JoinsWikiTextAndC4AsPerplexityWantsThem) {
   for (int i = 0; i < 1200; ++i) many += "{\"text\": \"x\"}\n";
   folder.WriteGzip("c4/en/c4-validation.00000-of-00008.json.gz", many);
   EXPECT_EQ(LoadDataset(folder.path(), "c4", 1)[0].text.size(), 2u * 1100 - 1);
+}
+
+TEST(LoadDataset, MeasuresPerplexityOnOneSplit) {
+  const DataFolder folder;
+  WriteAll(folder);
+  folder.Write("wikitext2/wiki.train.raw", "training\n");
+  folder.Write("wikitext2/wiki.valid.raw", "validation\n");
+  EXPECT_THAT(LoadDataset(folder.path(), "wikitext2", 1)[0].text, HasSubstr("Body"));
+  std::filesystem::remove(folder.path() + "/wikitext2/wiki.test.raw");
+  EXPECT_EQ(LoadDataset(folder.path(), "wikitext2", 1)[0].text, "validation\n");
+  std::filesystem::remove(folder.path() + "/wikitext2/wiki.valid.raw");
+  folder.Write("wikitext2/other.raw", "other\n");
+  EXPECT_THAT(MessageOf([&] { LoadDataset(folder.path(), "wikitext2", 1); }),
+              AllOf(HasSubstr("other.raw, wiki.train.raw"), HasSubstr("validation split")));
+
+  folder.WriteGzip("c4/en/c4-train.00000-of-01024.json.gz", "{\"text\":\"train\"}\n");
+  folder.WriteGzip("c4/en/c4-validation.00001-of-00008.json.gz", "{\"text\":\"second\"}\n");
+  EXPECT_EQ(LoadDataset(folder.path(), "c4", 1)[0].text, "one two");
+  std::filesystem::remove(folder.path() + "/c4/en/c4-validation.00000-of-00008.json.gz");
+  std::filesystem::remove(folder.path() + "/c4/en/c4-validation.00001-of-00008.json.gz");
+  folder.WriteGzip("c4/en/c4-train.00001-of-01024.json.gz", "{\"text\":\"train\"}\n");
+  EXPECT_THAT(MessageOf([&] { LoadDataset(folder.path(), "c4", 1); }), HasSubstr("c4-train.00001"));
+}
+
+TEST(HashDataset, ChangesWithWhatASetHolds) {
+  const DataFolder folder, other;
+  WriteAll(folder);
+  WriteAll(other);
+  std::vector<std::string> sets = DatasetNames(folder.path());
+  for (const std::string& set : sets) {
+    EXPECT_EQ(HashDataset(folder.path(), set), HashDataset(other.path(), set)) << set;
+  }
+  const auto changes = [&](const std::string& set, const std::string& file,
+                           const std::string& bytes) {
+    const uint64_t before = HashDataset(other.path(), set);
+    other.Write(file, bytes);
+    return HashDataset(other.path(), set) != before;
+  };
+  EXPECT_TRUE(changes("pg19", "pg19/test/10146.txt", "A Book."));
+  EXPECT_TRUE(changes("pg19", "pg19/test/10147.txt", "A third."));
+  EXPECT_TRUE(changes("multi_lexsum", "multi_lexsum/sources.json", "{}"));
+  EXPECT_TRUE(changes("mine", "mine.txt", "My test."));
+  EXPECT_FALSE(changes("rows", "mine.txt", "Yours."));
+  EXPECT_NE(HashDataset("builtin", "novel"), HashDataset("builtin", "code"));
+  EXPECT_THROW(HashDataset("builtin", "pg19"), Error);
+  EXPECT_THROW(HashDataset(other.path(), "none"), Error);
 }
 
 TEST(LoadDataset, ReadsQuestionsWithTheirAnswers) {

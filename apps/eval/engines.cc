@@ -35,12 +35,13 @@ std::string CpuName() {
 
 }  // namespace
 
-const Engine& Engines::Get(const ModelIdentity& model, const std::string& weights) {
-  std::shared_ptr<const Engine>& engine = engines_[{model.path, weights}];
-  if (engine != nullptr) return *engine;
-  // Another model's cells are over, as plans go model by model within a table.
+const Engine& Engines::Get(const ModelIdentity& model, const std::string& weights, int room) {
+  Loaded& loaded = engines_[{model.path, weights}];
+  if (loaded.engine != nullptr && loaded.room >= room) return *loaded.engine;
+  loaded.engine = nullptr;
+  // Another model's cells are over: plans go model by model within an example.
   for (auto& [key, other] : engines_) {
-    if (key.first != model.path) other = nullptr;
+    if (key.first != model.path) other = {};
   }
   EngineOptions options;
   options.model_path = model.path;
@@ -50,16 +51,34 @@ const Engine& Engines::Get(const ModelIdentity& model, const std::string& weight
     if (name == weights) options.weights = mode;
   }
   const auto file = cli::OpenModel(options, settings_.quiet);
+  loaded.room = std::max(room, largest_room_);
   EngineCapacity capacity;
   // A prompt's sequence, and the copy of it that a method goes on with.
   capacity.sequences = 2;
-  capacity.cache_tokens = 2 * std::min(largest_context_, file->info().context);
-  engine = cli::LoadEngine(file, capacity, settings_.quiet);
-  return *engine;
+  capacity.cache_tokens = 2 * std::min(loaded.room, file->info().context);
+  loaded.engine = cli::LoadEngine(file, capacity, settings_.quiet);
+  return *loaded.engine;
+}
+
+bool Engines::ShrinkTo(int room) {
+  const bool has_larger = std::any_of(engines_.begin(), engines_.end(), [&](const auto& entry) {
+    return entry.second.engine != nullptr && entry.second.room > room;
+  });
+  if (!has_larger) return false;
+  engines_.clear();
+  largest_room_ = room;
+  return true;
+}
+
+int NeededRoom(const Cell& cell) {
+  // Kernels are timed over data of their own.
+  if (cell.experiment == "table5") return 1;
+  const bool generates = cell.experiment != "table2" && cell.experiment != "table3";
+  return cell.context + (generates ? cell.tokens : 0) + kMaxGamma + 1;
 }
 
 int RoomOf(const Cell& cell, const ModelInfo& model) {
-  return std::min(cell.context + cell.tokens + kMaxGamma + 1, model.context);
+  return std::min(NeededRoom(cell), model.context);
 }
 
 SessionOptions SessionOf(const Cell& cell, const ModelInfo& model, const Method& method) {

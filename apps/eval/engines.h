@@ -18,28 +18,40 @@ struct EngineSettings {
   bool quiet = false;
 };
 
+// Tokens that the longest sequence of a cell needs room for, generated ones included.
+int NeededRoom(const Cell& cell);
+// The same, no more than the model has.
+int RoomOf(const Cell& cell, const ModelInfo& model);
+
 class Engines {
  public:
-  // `largest_context`: tokens of the longest sequence of any cell, generated ones included.
-  Engines(const EngineSettings& settings, int largest_context)
-      : settings_(settings), largest_context_(largest_context) {}
+  // Engines are loaded with room for sequences of `largest_room` tokens, so that cells of several
+  // lengths share them.
+  Engines(const EngineSettings& settings, int largest_room)
+      : settings_(settings), largest_room_(largest_room) {}
 
-  // Throws Error as Engine::Load does, cli::Cancelled after Ctrl-C.
-  const Engine& Get(const ModelIdentity& model, const std::string& weights);
-
-  // The engine whose target a method of `cell` has.
+  // The engine whose target a method of `cell` has, with room for the cell. Throws Error as
+  // Engine::Load does, cli::Cancelled after Ctrl-C.
   const Engine& Of(const Cell& cell, Target target) {
-    return Get(cell.model, target == Target::kPaper ? "bf16" : cell.weights);
+    return Get(cell.model, target == Target::kPaper ? "bf16" : cell.weights, NeededRoom(cell));
   }
 
+  // Where memory is short: frees the engines with room for more than `room` tokens and loads them
+  // with no more from now on. False if there are none.
+  bool ShrinkTo(int room);
+
  private:
+  struct Loaded {
+    std::shared_ptr<const Engine> engine;
+    int room = 0;
+  };
+  const Engine& Get(const ModelIdentity& model, const std::string& weights, int room);
+
   EngineSettings settings_;
-  int largest_context_;
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<const Engine>> engines_;
+  int largest_room_;
+  std::map<std::pair<std::string, std::string>, Loaded> engines_;
 };
 
-// Tokens that a sequence of a cell needs room for.
-int RoomOf(const Cell& cell, const ModelInfo& model);
 // How a session of a cell is opened for a method.
 SessionOptions SessionOf(const Cell& cell, const ModelInfo& model, const Method& method);
 

@@ -1,25 +1,19 @@
 #include "eval/eval.h"
 
-#include <chrono>
-#include <map>
-#include <optional>
+#include <algorithm>
 
-#include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "eval/method.h"
 #include "eval/plan.h"
 #include "eval/report.h"
 #include "eval/report_tables.h"
 #include "eval/run_cell.h"
+#include "eval/runner.h"
 
 namespace quantspec::eval {
 namespace {
 
 constexpr int kSmokeBudget_s = 600;
-// A cell is begun if it is expected to end before so many budgets are over.
-constexpr double kBudgetSlack = 1.1;
-
 struct Options {
   std::vector<std::string> experiments, models;
   PlanOptions plan;
@@ -34,26 +28,21 @@ struct Options {
   bool is_part() const { return !cell.empty() || shards > 1; }
 };
 
-class Clock {
- public:
-  double Seconds() const {
-    const std::chrono::duration<double> s = std::chrono::steady_clock::now() - start_;
-    return s.count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 // What perplexity is usually given for.
 bool IsCorpus(const std::string& name) {
   return name.rfind("wikitext", 0) == 0 || name.rfind("c4", 0) == 0;
 }
 
 // Corpora are for perplexity, all other sets for prompts; without a corpus the first two texts are
-// scored.
+// scored. The needles take time that the smoke profile lacks, unless they are asked for.
 void ChooseDatasets(const std::vector<std::string>& known, PlanOptions* plan) {
-  const std::vector<std::string> chosen = plan->datasets.empty() ? known : plan->datasets;
+  std::vector<std::string> chosen = plan->datasets;
+  if (chosen.empty()) {
+    chosen = known;
+    if (plan->profile == Profile::kSmoke && plan->data == kBuiltinData) {
+      std::erase(chosen, kNeedles);
+    }
+  }
   plan->datasets.clear();
   for (const std::string& name : chosen) {
     (IsCorpus(name) ? plan->perplexity_datasets : plan->datasets).push_back(name);
@@ -67,6 +56,7 @@ void ChooseDatasets(const std::vector<std::string>& known, PlanOptions* plan) {
 std::vector<Cell> PlanOf(const Options& options) {
   if (options.models.empty()) throw cli::UsageError("--model: missing, expected a model's path");
   PlanOptions plan = options.plan;
+  plan.group = options.engine.group;
   plan.experiments = options.experiments;
   for (const std::string& name : options.experiments) {
     if (name == "all") plan.experiments = Experiments();
@@ -81,6 +71,13 @@ std::vector<Cell> PlanOf(const Options& options) {
   const std::vector<std::string> known = DatasetNames(plan.data);
   for (const std::string& name : plan.datasets) cli::ParseChoice("--datasets", name, known);
   ChooseDatasets(known, &plan);
+  for (const auto* names : {&plan.datasets, &plan.perplexity_datasets}) {
+    for (const std::string& name : *names) {
+      if (!plan.data_hashes.contains(name)) {
+        plan.data_hashes[name] = HashDataset(plan.data, name);
+      }
+    }
+  }
   std::vector<std::string> notes;
   std::vector<Cell> cells = MakePlan(plan, &notes);
   for (const std::string& note : notes) {
@@ -95,73 +92,28 @@ std::vector<Cell> PartOf(const Options& options, const std::vector<Cell>& plan) 
   return Shard(plan, options.shard, options.shards);
 }
 
-class Runner {
- public:
-  Runner(const Options& options, const std::vector<Cell>& plan, const CellStore& store)
-      : options_(options),
-        store_(store),
-        engines_(options.engine, LargestContext(plan)),
-        texts_(options.plan.data, MostExamples(plan)) {
-    budget_s_ = options.budget_s >= 0                     ? options.budget_s
-                : options.plan.profile == Profile::kSmoke ? kSmokeBudget_s
-                                                          : 0;
-  }
+int LargestRoom(const std::vector<Cell>& cells) {
+  int largest = 1;
+  for (const Cell& cell : cells) largest = std::max(largest, NeededRoom(cell));
+  return largest;
+}
 
-  // Computes what is missing; false if the budget ended first.
-  bool Run(const std::vector<Cell>& cells) {
-    for (size_t i = 0; i < cells.size(); ++i) {
-      std::string damage;
-      if (store_.Read(cells[i], &damage)) continue;
-      if (!damage.empty()) cli::Say("note: " + damage + ": computed again");
-      if (!HasTime(cells[i])) return false;
-      const double start = clock_.Seconds();
-      const std::string title = "cell " + std::to_string(i + 1) + " of " +
-                                std::to_string(cells.size()) + ", " + CellTitle(cells[i]) + ",";
-      {
-        cli::ProgressLine line(title, 0, options_.engine.quiet);
-        store_.Write(cells[i], RunCell(cells[i], engines_, texts_,
-                                       [&](double share) { return line.Update(share); }));
-      }
-      costs_[KindOf(cells[i])] = clock_.Seconds() - start;
-      if (cli::Interrupted()) throw cli::Cancelled();
-    }
-    return true;
+// Computes what is missing; false if the budget ended first.
+bool Compute(const Options& options, const std::vector<Cell>& cells, const CellStore& store) {
+  Engines engines(options.engine, LargestRoom(cells));
+  TextShelf texts(options.plan.data);
+  RunnerOptions runner;
+  runner.quiet = options.engine.quiet;
+  if (options.cell.empty()) {
+    runner.budget_s = options.budget_s >= 0                     ? options.budget_s
+                      : options.plan.profile == Profile::kSmoke ? kSmokeBudget_s
+                                                                : 0;
   }
-
- private:
-  using Kind = std::pair<std::string, int>;
-  static Kind KindOf(const Cell& cell) { return {cell.experiment, cell.context}; }
-
-  static int LargestContext(const std::vector<Cell>& plan) {
-    int largest = 1;
-    for (const Cell& cell : plan) {
-      // Kernels are timed over data of their own.
-      if (cell.experiment == "table5") continue;
-      largest = std::max(largest, cell.context + cell.tokens + kMaxGamma + 1);
-    }
-    return largest;
-  }
-  static int MostExamples(const std::vector<Cell>& plan) {
-    int most = 1;
-    for (const Cell& cell : plan) most = std::max(most, cell.example + 1);
-    return most;
-  }
-
-  bool HasTime(const Cell& cell) const {
-    if (budget_s_ == 0 || !options_.cell.empty()) return true;
-    const auto known = costs_.find(KindOf(cell));
-    const double expected = known == costs_.end() ? 0 : known->second;
-    return clock_.Seconds() < budget_s_ && clock_.Seconds() + expected < kBudgetSlack * budget_s_;
-  }
-
-  const Options& options_;
-  const CellStore& store_;
-  Engines engines_;
-  TextShelf texts_;
-  Clock clock_;
-  double budget_s_ = 0;
-  std::map<Kind, double> costs_;  // seconds of the latest cell
-};
+  return RunCells(cells, store, runner, [&](const Cell& cell, const OnShare& on_share) {
+    return OrSkipped([&] { return RunCell(cell, engines, texts, on_share); },
+                     [&] { return engines.ShrinkTo(NeededRoom(cell)); });
+  });
+}
 
 void ShowReport(const Options& options, const CellStore& store) {
   const Report report = MakeReport(store);
@@ -180,30 +132,56 @@ void ShowReport(const Options& options, const CellStore& store) {
              "/report.md\n");
 }
 
+void ShowPlan(const Options& options, const std::vector<Cell>& cells) {
+  if (options.json) {
+    Json list = Json::array();
+    for (const Cell& cell : cells) list.push_back(CellJson(cell));
+    cli::PrintJson({{"cells", list}});
+    return;
+  }
+  std::string ids;
+  for (const Cell& cell : cells) ids += CellId(cell) + "\n";
+  cli::Print(ids);
+}
+
+// Of a process that saw to a part of the plan.
+void ShowPart(const Options& options, const std::vector<Cell>& cells, const CellStore& store) {
+  if (options.json) {
+    Json ids = Json::array();
+    int done = 0;
+    for (const Cell& cell : cells) {
+      ids.push_back(CellId(cell));
+      done += store.Read(cell, nullptr) ? 1 : 0;
+    }
+    cli::PrintJson(
+        {{"out", store.folder()}, {"planned", cells.size()}, {"done", done}, {"cells", ids}});
+  } else if (!options.engine.quiet) {
+    cli::Say("this part is done; quantspec eval --report --out " + options.out +
+             " makes the report of all");
+  }
+}
+
 int Run(const Options& options) {
   if (options.only_report) {
-    ShowReport(options, CellStore(options.out));
+    ShowReport(options, CellStore(options.out, OpenStore::kToRead));
     return cli::kExitDone;
   }
   const std::vector<Cell> plan = PlanOf(options);
   const std::vector<Cell> cells = PartOf(options, plan);
   if (options.only_plan) {
-    std::string ids;
-    for (const Cell& cell : cells) ids += CellId(cell) + "\n";
-    cli::Print(ids);
+    ShowPlan(options, cells);
     return cli::kExitDone;
   }
   const CellStore store(options.out);
   store.WritePlan(plan);
-  const bool is_complete = Runner(options, plan, store).Run(cells);
+  const bool is_complete = Compute(options, cells, store);
   if (!is_complete && !options.engine.quiet) {
     cli::Say("note: the budget is used up; the same command goes on where this one ended");
   }
-  if (!options.is_part()) {
+  if (options.is_part()) {
+    ShowPart(options, cells, store);
+  } else {
     ShowReport(options, store);
-  } else if (!options.engine.quiet) {
-    cli::Say("this part is done; quantspec eval --report --out " + options.out +
-             " makes the report of all");
   }
   return cli::kExitDone;
 }

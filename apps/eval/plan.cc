@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bench/perplexity.h"
 #include "eval/method.h"
 #include "quantspec/error.h"
 
@@ -11,6 +12,8 @@ namespace {
 constexpr int kSearchContext = 8192;  // of the paper's search for gamma [quantspec, appendix G]
 
 constexpr int kSmokeWindows = 2;  // of each text in table 2
+constexpr int kJoinedTexts = 4;   // of a set that is no corpus, in tables 2 and 3
+constexpr int kDefaultGroup = 32;
 
 using Names = std::vector<std::string>;
 
@@ -93,10 +96,10 @@ class Planner {
   std::vector<Cell> Make() {
     const int examples = Given(options_.examples, DefaultExamples(options_.profile));
     for (int example = 0; example < examples; ++example) {
-      for (const std::string& experiment : Urgency()) {
-        if (!Has(options_.experiments, experiment)) continue;
-        for (size_t model = 0; model < options_.models.size(); ++model) {
-          if (TakesModel(experiment, model)) Add(experiment, model, example);
+      for (size_t model = 0; model < options_.models.size(); ++model) {
+        for (const std::string& experiment : Urgency()) {
+          if (!Has(options_.experiments, experiment) || !TakesModel(experiment, model)) continue;
+          Add(experiment, model, example);
         }
       }
     }
@@ -123,10 +126,29 @@ class Planner {
     cell.experiment = experiment;
     cell.model = options_.models[model];
     cell.weights = options_.weights;
+    cell.group = Given(options_.group, kDefaultGroup);
     cell.data = options_.data == "builtin" ? "builtin" : "folder";
     cell.protocol = options_.protocol;
     cell.example = example;
     return cell;
+  }
+
+  void SetDataset(const std::string& dataset, Cell* cell) const {
+    cell->dataset = dataset;
+    const auto hash = options_.data_hashes.find(dataset);
+    if (hash != options_.data_hashes.end()) cell->data_hash = hash->second;
+  }
+
+  // Without the methods that read 4-bit weights where the own target has none.
+  std::vector<RunSpec> Allowed(std::vector<RunSpec> runs) {
+    if (options_.weights != "float") return runs;
+    std::erase_if(runs, [&](const RunSpec& run) {
+      const Method& method = FindMethod(run.method);
+      if (method.target != Target::kOwn || method.draft_weights != "int4") return false;
+      Note(run.method + ": is left out, as float weights have no 4-bit copy to draft with");
+      return true;
+    });
+    return runs;
   }
 
   void Add(const std::string& experiment, size_t model, int example) {
@@ -145,18 +167,26 @@ class Planner {
   void AddPerplexity(const std::string& experiment, size_t model) {
     for (const std::string& dataset : options_.perplexity_datasets) {
       Cell cell = Base(experiment, model, 0);
-      cell.dataset = dataset;
+      SetDataset(dataset, &cell);
+      cell.texts = kJoinedTexts;
       cell.protocol = options_.perplexity_protocol;
-      cell.context = cell.protocol == "llama" ? 512 : 2048;
-      cell.tokens = IsSmoke() ? kSmokeWindows : 0;
+      cell.context = cell.protocol == "llama" ? kLlamaWindow : kGptqWindow;
+      cell.tokens = IsSmoke() ? kSmokeWindows : dataset.rfind("c4", 0) == 0 ? kC4Windows : 0;
       cell.runs = {{kPlainPaper, 0}, {kPlainOwn, 0}};
-      // The draft takes a step a token.
-      if (!IsSmoke()) cell.runs.push_back({kDraftOfPaper, 0});
+      // The draft takes a step a token; float weights have none of their own.
+      if (!IsSmoke() && options_.weights != "float") cell.runs.push_back({kDraftOfPaper, 0});
       if (experiment == "table3") {
         // Every way to round takes a pass of its own.
         cell.runs.clear();
         if (IsSmoke()) cell.context = std::min(cell.context, 1024);
         if (IsSmoke()) cell.tokens = 1;
+      }
+      if (cell.context > options_.model_contexts[model]) {
+        Note(cell.model.name + ": a window of " + std::to_string(cell.context) +
+             " tokens is left out, as the model's context holds " +
+             std::to_string(options_.model_contexts[model]) +
+             (cell.protocol == "llama" ? "" : "; --perplexity-protocol llama takes 512"));
+        return;
       }
       plan_.push_back(cell);
       if (experiment == "table3") return;  // as in the paper, one text
@@ -200,12 +230,12 @@ class Planner {
     for (const int context : ContextsOf(experiment, model)) {
       for (const std::string& dataset : options_.datasets) {
         Cell cell = Base(experiment, model, example);
-        cell.dataset = dataset;
+        SetDataset(dataset, &cell);
         cell.context = context;
         cell.tokens = Tokens();
         cell.turns = Given(options_.turns, DefaultTurns(options_.profile));
         cell.temperature = options_.temperature;
-        cell.runs = RunsOf(options_, experiment);
+        cell.runs = Allowed(RunsOf(options_, experiment));
         plan_.push_back(cell);
         if (IsSmoke() && is_side) break;
       }

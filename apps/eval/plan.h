@@ -1,6 +1,8 @@
 // Which cells a comparison consists of, and in which order they are computed.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,9 +22,11 @@ struct PlanOptions {
   std::vector<ModelIdentity> models;
   std::vector<int> model_contexts;  // the largest of each model
   std::string weights = "bf16";
+  int group = 0;  // 0: the default
   std::string data = "builtin";
   std::vector<std::string> datasets;             // prompts
   std::vector<std::string> perplexity_datasets;  // of table2 and table3
+  std::map<std::string, uint64_t> data_hashes;   // HashDataset of both
   std::string protocol = "authors";
   std::string perplexity_protocol = "gptq";
   std::vector<int> contexts;         // empty: the profile's
@@ -41,8 +45,10 @@ int DefaultTurns(Profile profile);
 std::vector<int> DefaultContexts(Profile profile);
 
 // All cells, breadth first: the first example of everything comes before any second one, so that a
-// plan that is cut short covers all kinds of cells alike. Contexts that a model has no room for
-// are left out and named in `notes`. Throws Error{kUsage} where nothing is left.
+// plan that is cut short covers all kinds of cells alike; within an example model by model, so that
+// each is loaded once. Contexts and windows that a model has no room for, and methods that its
+// weights do not allow, are left out and named in `notes`. Throws Error{kUsage} where nothing is
+// left.
 std::vector<Cell> MakePlan(const PlanOptions& options, std::vector<std::string>* notes);
 
 // The cells of shard `index` (1 to `count`) of the plan.

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <set>
 
 #include "eval/cell_store.h"
 #include "eval/method.h"
+#include "eval/outcome.h"
 #include "quantspec/error.h"
 
 namespace quantspec::eval {
@@ -48,8 +52,103 @@ TEST(Plan, IdsAreDistinctAndDependOnEveryInput) {
   EXPECT_TRUE(differs([](Cell& c) { c.temperature = 1; }));
   EXPECT_TRUE(differs([](Cell& c) { c.runs.back().gamma += 1; }));
   EXPECT_TRUE(differs([](Cell& c) { c.dataset = "other"; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.experiment = "fig5"; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.model.name = "other"; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.group = 64; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.data = "folder"; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.data_hash ^= 1; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.texts += 1; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.protocol = "clean"; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.example += 1; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.turns += 1; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.runs.back().method = "ngram"; }));
+  EXPECT_TRUE(differs([](Cell& c) { c.runs.pop_back(); }));
   // A copy of the same file elsewhere is the same cell.
   EXPECT_FALSE(differs([](Cell& c) { c.model.path = "/b/model.gguf"; }));
+}
+
+const Cell* Find(const std::vector<Cell>& plan, const std::string& experiment) {
+  for (const Cell& cell : plan) {
+    if (cell.experiment == experiment) return &cell;
+  }
+  return nullptr;
+}
+
+TEST(Plan, OptionsThatChangeWhatIsComputedChangeIds) {
+  std::vector<std::string> notes;
+  const auto id = [&](auto change) {
+    PlanOptions options = Small();
+    options.data_hashes = {{"novel", 7}, {"code", 8}};
+    change(options);
+    const std::vector<Cell> plan = MakePlan(options, &notes);
+    return CellId(*Find(plan, "table2"));
+  };
+  const std::string standard = id([](PlanOptions&) {});
+  EXPECT_NE(id([](PlanOptions& o) { o.group = 64; }), standard);
+  EXPECT_EQ(id([](PlanOptions& o) { o.group = 32; }), standard);
+  EXPECT_NE(id([](PlanOptions& o) { o.data_hashes["novel"] = 9; }), standard);
+  // More examples join no other texts.
+  EXPECT_EQ(id([](PlanOptions& o) { o.examples = 10; }), standard);
+}
+
+TEST(Plan, C4IsScoredOnItsFirst256Windows) {
+  PlanOptions options = Small();
+  options.profile = Profile::kPaper;
+  options.experiments = {"table2"};
+  options.perplexity_datasets = {"wikitext2", "c4"};
+  std::vector<std::string> notes;
+  const std::vector<Cell> plan = MakePlan(options, &notes);
+  ASSERT_EQ(plan.size(), 2u);
+  EXPECT_EQ(plan[0].tokens, 0);
+  EXPECT_EQ(plan[1].tokens, 256);
+}
+
+TEST(Plan, LeavesOutWindowsThatAModelHasNoRoomFor) {
+  PlanOptions options = Small();
+  options.model_contexts = {1500};
+  std::vector<std::string> notes;
+  const std::vector<Cell> plan = MakePlan(options, &notes);
+  EXPECT_EQ(Find(plan, "table2"), nullptr);
+  EXPECT_NE(Find(plan, "table4"), nullptr);
+  EXPECT_TRUE(std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
+    return note.find("a window of 2048 tokens is left out") != std::string::npos;
+  }));
+  options.perplexity_protocol = "llama";
+  EXPECT_NE(Find(MakePlan(options, &notes), "table2"), nullptr);
+}
+
+TEST(Plan, FloatWeightsLeaveOutDraftsWith4Bits) {
+  PlanOptions options = Small();
+  options.weights = "float";
+  options.experiments = {"table2", "table4", "fig5"};
+  options.profile = Profile::kPaper;
+  std::vector<std::string> notes;
+  std::set<std::string> methods;
+  for (const Cell& cell : MakePlan(options, &notes)) {
+    for (const RunSpec& run : cell.runs) methods.insert(run.method);
+  }
+  EXPECT_EQ(methods, (std::set<std::string>{"plain-bf16", "plain", "streaming", "snapkv", "ngram",
+                                            "kv-only"}));
+  EXPECT_TRUE(std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
+    return note.find("plain-int4: is left out") == 0;
+  }));
+}
+
+TEST(Plan, EachModelIsLoadedOnceAnExample) {
+  PlanOptions options = Small();
+  options.experiments = {"table4", "table7"};
+  options.models.push_back({"/a/b.gguf", "b.gguf", 2000, 0x99});
+  options.models.push_back({"/a/c.gguf", "c.gguf", 3000, 0x98});
+  options.model_contexts = {8192, 8192, 8192};
+  options.examples = 3;
+  std::vector<std::string> notes;
+  int loads = 0;
+  std::string held;
+  for (const Cell& cell : MakePlan(options, &notes)) {
+    loads += cell.model.name != held ? 1 : 0;
+    held = cell.model.name;
+  }
+  EXPECT_EQ(loads, 9);
 }
 
 TEST(Plan, FirstExamplesComeFirst) {
@@ -112,6 +211,22 @@ TEST(Plan, ShardsPartitionIt) {
   EXPECT_THROW(FindCell(plan, "0123456789abcdef"), Error);
 }
 
+TEST(FirstRun, DependsOnTheExampleAndIsNeverFedByALaterOne) {
+  std::vector<std::string> notes;
+  PlanOptions options = Small();
+  options.experiments = {"table4"};
+  options.examples = 20;
+  std::set<std::string> first;
+  for (const Cell& cell : MakePlan(options, &notes)) {
+    for (int turn = 0; turn < cell.turns; ++turn) {
+      const std::string method = cell.runs[FirstRun(cell, turn)].method;
+      EXPECT_NE(method, "plain-int4");
+      first.insert(method);
+    }
+  }
+  EXPECT_GT(first.size(), 6u);
+}
+
 class Store : public testing::Test {
  protected:
   void SetUp() override {
@@ -157,6 +272,51 @@ TEST_F(Store, PrefixesAndOtherBytesAreDamage) {
   std::string damage;
   EXPECT_FALSE(store_.Read(plan_[0], &damage).has_value());
   EXPECT_NE(damage.find("checksum"), std::string::npos);
+}
+
+TEST_F(Store, TakesNamesThatAreNotUtf8) {
+  Cell cell = plan_[0];
+  cell.dataset =
+      "b\xFC"
+      "cher";
+  const Json result = {{"text", "caf\xE9.txt"}, {"runs", {1}}};
+  store_.Write(cell, result);
+  std::string damage;
+  ASSERT_TRUE(store_.Read(cell, &damage).has_value()) << damage;
+  EXPECT_EQ(store_.Read(cell, &damage)->at("text"), "caf\xEF\xBF\xBD.txt");
+  store_.WritePlan({cell});
+  EXPECT_EQ(Ids(store_.ReadPlan()), Ids({cell}));
+}
+
+TEST_F(Store, OnlyReadingMakesNoFolder) {
+  const std::string folder = testing::TempDir() + "/eval_mistyped";
+  EXPECT_THROW(CellStore(folder, OpenStore::kToRead), Error);
+  EXPECT_FALSE(std::filesystem::exists(folder));
+}
+
+TEST_F(Store, PlansOfAnotherVersionAreNamed) {
+  Json cell = CellJson(plan_[0]);
+  cell["version"] = "0.0.1";
+  std::ofstream(store_.folder() + "/plan.jsonl") << cell.dump() << "\n";
+  try {
+    store_.ReadPlan();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(std::string(error.what()).find("was made by quantspec 0.0.1"), std::string::npos);
+  }
+}
+
+TEST_F(Store, OldTemporaryFilesAreCleared) {
+  namespace fs = std::filesystem;
+  const fs::path old = store_.folder() + "/cells/a.json.host.abcdef.tmp";
+  const fs::path young = store_.folder() + "/cells/b.json.host.abcdef.tmp";
+  for (const fs::path& path : {old, young}) std::ofstream(path) << "{";
+  fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(50));
+  const CellStore again(store_.folder());
+  EXPECT_FALSE(fs::exists(old));
+  EXPECT_TRUE(fs::exists(young));
+  fs::remove(young);
 }
 
 TEST(Methods, HaveDistinctNamesAndSpeculateWithAGamma) {

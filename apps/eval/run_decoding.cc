@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cli/common.h"
+#include "eval/outcome.h"
 #include "eval/statistics.h"
 #include "quantspec/error.h"
 
@@ -19,14 +20,6 @@ double Now() {
   const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
   return now.count();
 }
-
-// What one run of a method gave.
-struct Outcome {
-  std::vector<Token> tokens;
-  std::string digest;
-  GenerateStats stats;
-  std::vector<double> moments;  // at which tokens came
-};
 
 // From now on the peak of the resident set counts from what is resident now, where the system
 // allows that.
@@ -51,9 +44,13 @@ struct Series {
 
 class DecodingCell {
  public:
-  DecodingCell(const Cell& cell, std::span<const Token> prompt, Engines& engines,
+  DecodingCell(const Cell& cell, const CellPrompt& prompt, Engines& engines,
                const OnShare& on_share)
-      : cell_(cell), prompt_(prompt), engines_(engines), on_share_(on_share) {
+      : cell_(cell),
+        prompt_(prompt.tokens),
+        prompt_answers_(prompt.answers),
+        engines_(engines),
+        on_share_(on_share) {
     for (const RunSpec& run : cell.runs) {
       const Target target = FindMethod(run.method).target;
       uses_own_ |= target == Target::kOwn;
@@ -70,19 +67,28 @@ class DecodingCell {
     series_.resize(cell_.runs.size());
     for (int turn = 0; turn < cell_.turns; ++turn) {
       const size_t runs = cell_.runs.size();
-      const size_t first = static_cast<size_t>(turn) * runs / static_cast<size_t>(cell_.turns);
-      // Plain decoding first in the first turn: the others are compared with it.
+      const size_t first = FirstRun(cell_, turn);
       for (size_t i = 0; i < runs; ++i) RunOnce((first + i) % runs, turn);
+      for (size_t i = 0; turn == 0 && i < runs; ++i) Check(i, series_[i].first);
     }
     Json runs = Json::array();
     for (size_t i = 0; i < series_.size(); ++i) runs.push_back(RunJson(i));
-    return {{"prompt_tokens", prompt_.size()},
-            {"machine", MachineJson(engines_.Of(cell_, Target::kOwn))},
-            {"prefill", prefill_},
-            {"runs", runs}};
+    Json result = {{"prompt_tokens", prompt_.size()},
+                   {"machine", MachineJson(engines_.Of(cell_, AnyTarget()))},
+                   {"prefill", prefill_},
+                   {"runs", runs}};
+    if (!prompt_answers_.empty()) {
+      const Tokenizer& tokenizer = engines_.Of(cell_, AnyTarget()).file().tokenizer();
+      result["answers"] = prompt_answers_;
+      result["score"] = ScoreOutput(PlainOutcome(AnyTarget()).tokens, tokenizer, prompt_answers_);
+    }
+    return result;
   }
 
  private:
+  // The own target if any run has it.
+  Target AnyTarget() const { return uses_own_ ? Target::kOwn : Target::kPaper; }
+
   static constexpr double kPrefillParts = 4;  // of the progress: as long as so many runs
 
   void Advance(double parts) {
@@ -123,8 +129,11 @@ class DecodingCell {
     Series& series = series_[index];
     series.Add(outcome);
     if (turn == 0) series.peak_rss_bytes = cli::PeakResidentBytes();
-    if (method.kind != MethodKind::kDraftAlone) Check(index, outcome, turn);
-    if (turn == 0) series.first = std::move(outcome);
+    if (turn == 0) {
+      series.first = std::move(outcome);
+    } else {
+      Check(index, outcome);
+    }
     Advance(1);
   }
 
@@ -175,25 +184,11 @@ class DecodingCell {
     throw Error(ErrorKind::kCorrupt, CellTitle(cell_) + ": has no run of " + name);
   }
 
-  void Check(size_t index, const Outcome& outcome, int turn) const {
+  void Check(size_t index, const Outcome& outcome) const {
     const RunSpec& run = cell_.runs[index];
     const Method& method = FindMethod(run.method);
-    if (turn == 0 && method.kind == MethodKind::kPlain) return;
-    const Outcome& plain = PlainOutcome(method.target);
-    const auto [ours, theirs] = std::mismatch(outcome.tokens.begin(), outcome.tokens.end(),
-                                              plain.tokens.begin(), plain.tokens.end());
-    std::string fault;
-    if (ours != outcome.tokens.end() || theirs != plain.tokens.end()) {
-      fault = "its output differs from plain decoding at token " +
-              std::to_string(ours - outcome.tokens.begin());
-    } else if (turn == 0 && outcome.digest != plain.digest) {
-      fault = "its cache is " + outcome.digest + ", after plain decoding it is " + plain.digest;
-    }
-    if (fault.empty()) return;
-    throw Error(ErrorKind::kCorrupt, "cell " + CellId(cell_) + " (" + CellTitle(cell_) +
-                                         "): " + run.method + " with gamma " +
-                                         std::to_string(run.gamma) + ": " + fault +
-                                         "; this is a fault of the program, please report it");
+    if (method.kind == MethodKind::kDraftAlone) return;
+    CheckIdentical(cell_, run, outcome, PlainOutcome(method.target));
   }
 
   Json RunJson(size_t index) const {
@@ -217,6 +212,7 @@ class DecodingCell {
             {"drafted", stats.drafted},
             {"accepted", stats.accepted},
             {"drafted_by_position", counts(stats.drafted_by_position)},
+            {"reached_by_position", counts(stats.reached_by_position)},
             {"accepted_by_position", counts(stats.accepted_by_position)},
             {"rep4", is_checked ? Json(RepeatedFourGrams(series.first.tokens)) : Json()},
             {"digest", is_checked ? Json(series.first.digest) : Json()},
@@ -233,6 +229,7 @@ class DecodingCell {
 
   const Cell& cell_;
   std::span<const Token> prompt_;
+  std::span<const std::string> prompt_answers_;
   Engines& engines_;
   const OnShare& on_share_;
   bool uses_own_ = false, uses_paper_ = false;
@@ -244,7 +241,7 @@ class DecodingCell {
 
 }  // namespace
 
-Json RunDecoding(const Cell& cell, std::span<const Token> prompt, Engines& engines,
+Json RunDecoding(const Cell& cell, const CellPrompt& prompt, Engines& engines,
                  const OnShare& on_share) {
   return DecodingCell(cell, prompt, engines, on_share).Run();
 }

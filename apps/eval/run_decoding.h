@@ -6,6 +6,7 @@
 #include <span>
 
 #include "eval/cell.h"
+#include "eval/cell_prompt.h"
 #include "eval/engines.h"
 
 namespace quantspec::eval {
@@ -16,7 +17,7 @@ using OnShare = std::function<bool(double share)>;
 // {machine, prefill[], runs[]}: what the report needs of every run, turns in order. Throws
 // Error{kCorrupt}, naming the cell, if the output or the cache of a method differs from its
 // target's plain decoding, and cli::Cancelled if `on_share` stopped it.
-Json RunDecoding(const Cell& cell, std::span<const Token> prompt, Engines& engines,
+Json RunDecoding(const Cell& cell, const CellPrompt& prompt, Engines& engines,
                  const OnShare& on_share);
 
 }  // namespace quantspec::eval

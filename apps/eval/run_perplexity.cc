@@ -32,7 +32,8 @@ std::optional<PerplexityText> WindowsFor(const Cell& cell, const std::string& te
 
 Json TooShort(const Cell& cell) {
   return {{"skipped", cell.dataset + " is shorter than a window of " +
-                          std::to_string(cell.context) + " tokens"}};
+                          std::to_string(cell.context) + " tokens"},
+          {"kind", "text"}};
 }
 
 Json RowOf(const char* cache, const MeanSum& nll, const MeanError& base) {
@@ -47,7 +48,7 @@ Json RowOf(const char* cache, const MeanSum& nll, const MeanError& base) {
 
 Json RunPerplexity(const Cell& cell, const std::string& text, Engines& engines,
                    const OnShare& on_share) {
-  const Engine& engine = engines.Get(cell.model, cell.weights);
+  const Engine& engine = engines.Of(cell, Target::kOwn);
   const std::optional<PerplexityText> found = WindowsFor(cell, text, engine);
   if (!found) return TooShort(cell);
   const PerplexityText& windows = *found;
@@ -91,7 +92,7 @@ Json RunPerplexity(const Cell& cell, const std::string& text, Engines& engines,
 }
 
 Json RunAxes(const Cell& cell, const std::string& text, Engines& engines, const OnShare& on_share) {
-  const Engine& engine = engines.Get(cell.model, cell.weights);
+  const Engine& engine = engines.Of(cell, Target::kOwn);
   const std::optional<PerplexityText> windows = WindowsFor(cell, text, engine);
   if (!windows) return TooShort(cell);
   std::vector<QuantAxes> asked;

@@ -128,6 +128,70 @@ class Eval(harness.ProgramTest):
         self.assert_fails(run("eval", "--model", "none.gguf"), 1, "none.gguf")
         self.assert_fails(run("eval", "--report", "--out", "/dev/null/x"), 1, "/dev/null/x")
 
+    def test_a_report_of_nothing_makes_no_folder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            mistyped = pathlib.Path(folder) / "mistyped"
+            self.assert_fails(run("eval", "--report", "--out", mistyped), 1, "mistyped")
+            self.assertFalse(mistyped.exists())
+
+    def test_a_report_of_another_version_says_so(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.evaluate(folder, *SMALL, "--budget-s", 1, "--shard", "1/8")
+            plan = pathlib.Path(folder) / "plan.jsonl"
+            cells = [json.loads(line) for line in plan.read_text().splitlines()]
+            plan.write_text("".join(json.dumps({**cell, "version": "0.0.1"}) + "\n"
+                                    for cell in cells))
+            self.assert_fails(run("eval", "--report", "--out", folder), 1, "0.0.1",
+                              cells[0]["version"])
+
+    def test_json_is_one_object_whatever_is_asked(self):
+        with tempfile.TemporaryDirectory() as folder:
+            plan = self.run_json("eval", *SMALL, "--plan", "--out", folder)["cells"]
+            self.assertEqual(len(plan), 8)
+            part = self.run_json("eval", *SMALL, "--cell", plan[0]["id"], "--out", folder)
+            self.assertEqual((part["planned"], part["done"], part["cells"]),
+                             (1, 1, [plan[0]["id"]]))
+            part = self.run_json("eval", *SMALL, "--shard", "1/8", "--out", folder)
+            self.assertEqual(part["cells"], [plan[0]["id"]])
+
+    def test_ids_depend_on_the_files_of_the_data(self):
+        ids = []
+        for text in ("one", "two"):
+            with tempfile.TemporaryDirectory() as data:
+                (pathlib.Path(data) / "own.txt").write_text((text + " ") * 400)
+                ids.append(run("eval", "table4", "--model", MODEL, "--data", data, "--contexts",
+                               300, "--plan").stdout)
+        self.assertNotEqual(*ids)
+
+    def test_cells_that_cannot_run_do_not_end_the_comparison(self):
+        with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as folder:
+            data = pathlib.Path(data)
+            (data / "long.txt").write_text("A long text. " * 100)
+            (data / "short.txt").write_text("Short.")
+            # A name that is no UTF-8 is no obstacle either.
+            with open(bytes(data) + b"/caf\xe9.txt", "w") as file:
+                file.write("Another text. " * 100)
+            for _ in range(2):
+                self.evaluate(folder, "table4", "--model", MODEL, "--data", data, "--contexts",
+                              "300", "--tokens", 8, "--examples", 1, "--gammas", 2)
+            found = report(folder)
+            self.assertEqual(found["done"], 3)
+            self.assertEqual(len(found["skipped"]), 1)
+            self.assertIn("short 300", found["skipped"][0])
+            self.assertEqual({cell["dataset"] for cell in found["cells"]},
+                             {"long", "caf\ufffd"})
+
+    def test_needles_and_float_weights(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = self.evaluate(folder, "table4", "--model", MODEL, "--datasets", "needles",
+                                 "--contexts", 1500, "--tokens", 8, "--examples", 1, "--gammas", 2,
+                                 "--weights", "float")
+            self.assertIn("plain-int4: is left out", done.stderr)
+            cells = report(folder)["cells"]
+            self.assertEqual({cell["method"] for cell in cells},
+                             {"plain-bf16", "plain", "streaming", "snapkv", "ngram"})
+            self.assertEqual({cell["score"] for cell in cells}, {0.0})
+
 
 if __name__ == "__main__":
     harness.main()
