@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <utility>
 #include <variant>
 
@@ -9,6 +10,7 @@
 #include "formats/gguf_files.h"
 #include "formats/gguf_tensors.h"
 #include "formats/gguf_tokenizer.h"
+#include "formats/hf_model.h"
 
 namespace quantspec {
 namespace {
@@ -86,6 +88,8 @@ void ReadTokenizer(const GgufFile& file, LoadedModel& model) {
 }  // namespace
 
 LoadedModel LoadModel(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return LoadHfFolder(path);
   const std::vector<GgufFile> files = OpenGgufFiles(path);
   const Gguf& first = files.front().gguf;
   CheckIsModel(first);

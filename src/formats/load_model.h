@@ -1,5 +1,5 @@
-// Reads a model from what a user names: today a GGUF file, or any one of the files that a model
-// was split into.
+// Reads a model from what a user names: a GGUF file, any one of the files that a model was split
+// into, or a Hugging Face folder.
 #pragma once
 
 #include <string>

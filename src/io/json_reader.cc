@@ -100,7 +100,8 @@ std::string JsonReader::Found() const {
 
 void JsonReader::Fail(std::string_view found, std::string_view expected) const {
   std::string text = file_ + ": byte " + std::to_string(at());
-  if (!subject_.empty()) text += ", " + subject_;
+  if (!subject_.empty()) text.append(", ").append(subject_);
+  if (!subject_name_.empty()) text.append(" ").append(Printable(subject_name_));
   text.append(": found ").append(found).append(", expected ").append(expected);
   throw Error(ErrorKind::kCorrupt,
               text + "; the file is damaged or was written wrongly: fetch it again");

@@ -26,8 +26,12 @@ class JsonReader {
   // not UTF-8; `first_byte` is where in the file the text begins.
   JsonReader(std::string_view text, std::string file, uint64_t first_byte = 0);
 
-  // What is being read, for the messages of all that follows: "tensor output.weight".
-  void SetSubject(std::string subject) { subject_ = std::move(subject); }
+  // What is being read, for the messages of all that follows: "tensor" and its name, which must
+  // stay until the next call; either may be empty.
+  void SetSubject(std::string_view kind, std::string_view name = {}) {
+    subject_ = kind;
+    subject_name_ = name;
+  }
 
   JsonKind Peek();  // of the value that comes next
   // Members in order: EnterObject, then NextKey until it is false; each key's value is to be read
@@ -66,7 +70,7 @@ class JsonReader {
 
   std::string_view text_;
   std::string file_;
-  std::string subject_;
+  std::string_view subject_, subject_name_;
   uint64_t first_byte_;
   size_t at_ = 0;
   std::vector<bool> has_member_;  // of every open object and array

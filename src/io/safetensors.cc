@@ -94,7 +94,7 @@ void Safetensors::ReadMetadata(JsonReader& in) {
 
 void Safetensors::ReadTensor(JsonReader& in, std::string_view name) {
   constexpr size_t kMostTensors = std::numeric_limits<uint32_t>::max() / 4;
-  in.SetSubject("tensor " + Printable(name));
+  in.SetSubject("tensor", name);
   if (tensors_.size() >= kMostTensors || sizes_.size() >= kMostTensors) {
     in.Fail("too many tensors", "less than 2^30");
   }

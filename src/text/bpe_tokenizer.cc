@@ -53,7 +53,7 @@ class BpeTokenizer::Encoder {
   }
 
   void AddPiece(std::string_view piece) {
-    if (owner_.pre_tokenizer_.keeps_whole_tokens()) {
+    if (owner_.keeps_whole_tokens_) {
       const Token token = owner_.vocabulary_.Find(piece);
       if (token >= 0) {
         tokens_->push_back(token);
@@ -83,7 +83,9 @@ class BpeTokenizer::Encoder {
 BpeTokenizer::BpeTokenizer(const TokenizerSpec& spec)
     : vocabulary_(spec),
       merges_(spec, vocabulary_),
-      pre_tokenizer_(spec.pre_tokenizer, spec.source),
+      pre_tokenizer_(spec.words ? PreTokenizer(*spec.words, spec.source)
+                                : PreTokenizer(spec.pre_tokenizer, spec.source)),
+      keeps_whole_tokens_(spec.keeps_whole_tokens || pre_tokenizer_.keeps_whole_tokens()),
       names_(vocabulary_.Matcher(/*with_special=*/false)),
       names_and_special_(vocabulary_.Matcher(/*with_special=*/true)),
       adds_bos_(spec.add_bos.value_or(pre_tokenizer_.adds_bos())) {

@@ -38,6 +38,7 @@ class BpeTokenizer : public Tokenizer {
   const Vocabulary vocabulary_;
   const MergeTable merges_;
   const PreTokenizer pre_tokenizer_;
+  const bool keeps_whole_tokens_;
   const TokenMatcher names_;              // that stand for themselves in any text
   const TokenMatcher names_and_special_;  // and those that only templates may write
   std::array<Token, 256> byte_tokens_{};  // -1 = none

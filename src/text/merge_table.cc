@@ -33,10 +33,15 @@ class MergeReader {
  private:
   // -1 for tokens of other types than normal, which no merge may make.
   Token Find(std::string_view name, size_t index) {
-    bytes_.clear();
-    const Token token = AppendAlphabetBytes(name, &bytes_) ? vocabulary_.Find(bytes_) : -1;
+    const Token token = FindText(name);
     if (token < 0 && !others_.contains(name)) Fail(index);
     return token;
+  }
+
+  Token FindText(std::string_view name) {
+    if (spec_.kind == TokenizerKind::kCharacterBpe) return vocabulary_.Find(name);
+    bytes_.clear();
+    return AppendAlphabetBytes(name, &bytes_) ? vocabulary_.Find(bytes_) : -1;
   }
 
   [[noreturn]] void Fail(size_t index) const {

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "quantspec/error.h"
+#include "text/utf8.h"
 
 namespace quantspec {
 namespace {
@@ -94,20 +95,29 @@ const std::vector<Family>& Families() {
 }  // namespace
 
 struct PreTokenizer::Stage {
-  explicit Stage(const char* pattern) {
+  // `where` begins messages; a pattern with a zero inside is refused like any other bad one.
+  Stage(std::string_view pattern, bool covers, const std::string& where) : covers_all(covers) {
     int error = 0;
     PCRE2_SIZE offset = 0;
-    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED,
-                         PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &error, &offset, nullptr);
-    QS_CHECK(code != nullptr);
+    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                         PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
+    if (code == nullptr) {
+      unsigned char text[128] = "";
+      pcre2_get_error_message(error, text, sizeof(text));
+      throw Error(ErrorKind::kUnsupported,
+                  where + ": pre-tokenizer: found a pattern that cannot be used, at its byte " +
+                      std::to_string(offset) + ": " + reinterpret_cast<const char*>(text));
+    }
     // Without JIT the interpreter does the same, slower.
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
   }
-  Stage(Stage&& other) noexcept : code(std::exchange(other.code, nullptr)) {}
+  Stage(Stage&& other) noexcept
+      : code(std::exchange(other.code, nullptr)), covers_all(other.covers_all) {}
   Stage& operator=(Stage&&) = delete;
   ~Stage() { pcre2_code_free(code); }
 
   pcre2_code* code;
+  bool covers_all;
 };
 
 struct PreTokenizer::Scratch::State {
@@ -145,7 +155,7 @@ PreTokenizer::PreTokenizer(std::string_view name, const std::string& where) {
       known += (known.empty() ? "" : ", ") + std::string(one);
     }
     if (std::find(family.names.begin(), family.names.end(), name) == family.names.end()) continue;
-    for (const char* pattern : family.stages) stages_.emplace_back(pattern);
+    for (const char* pattern : family.stages) stages_.emplace_back(pattern, false, where);
     composes_ = family.composes;
     keeps_whole_tokens_ = family.keeps_whole_tokens;
     adds_bos_ = family.adds_bos;
@@ -157,7 +167,24 @@ PreTokenizer::PreTokenizer(std::string_view name, const std::string& where) {
                                            "text into words");
 }
 
+PreTokenizer::PreTokenizer(const WordRules& rules, const std::string& where)
+    : composes_(rules.composes) {
+  for (const WordRules::Cut& cut : rules.cuts) {
+    stages_.emplace_back(cut.pattern, cut.covers_all, where);
+  }
+}
+
 PreTokenizer::~PreTokenizer() = default;
+
+namespace {
+
+[[noreturn]] void RefuseText(size_t bytes, const std::string& why) {
+  throw Error(ErrorKind::kUsage, "tokenizer: a run of " + std::to_string(bytes) +
+                                     " bytes cannot be cut into words (" + why +
+                                     "); break the text into smaller parts");
+}
+
+}  // namespace
 
 const std::vector<uint32_t>& PreTokenizer::Split(std::string_view text, Scratch& scratch) const {
   Scratch::State& state = *scratch.state_;
@@ -173,22 +200,25 @@ const std::vector<uint32_t>& PreTokenizer::Split(std::string_view text, Scratch&
       // Every piece of the stage before is a text of its own: patterns do not look beyond it.
       const auto* piece = reinterpret_cast<PCRE2_SPTR>(text.data() + begin);
       const size_t size = end - begin;
+      size_t cut = 0;  // where the last piece ended
       for (size_t at = 0; at < size;) {
         const int count = pcre2_match(stage.code, piece, size, at, PCRE2_NO_UTF_CHECK, state.match,
                                       state.context);
         if (count == PCRE2_ERROR_NOMATCH) break;
-        if (count < 0) {
-          throw Error(ErrorKind::kUsage, "tokenizer: a run of " + std::to_string(size) +
-                                             " bytes cannot be cut into words (PCRE2 error " +
-                                             std::to_string(count) +
-                                             "); break the text into smaller parts");
-        }
+        if (count < 0) RefuseText(size, "PCRE2 error " + std::to_string(count));
         const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(state.match);
-        QS_CHECK(bounds[1] > bounds[0]);
-        if (bounds[0] > at) state.next_ends.push_back(begin + static_cast<uint32_t>(bounds[0]));
+        if (bounds[1] <= bounds[0]) {  // patterns from files may match nothing
+          at = bounds[0] + NextUtf8(text.substr(begin, size).substr(bounds[0])).bytes;
+          continue;
+        }
+        if (bounds[0] > cut) {
+          if (stage.covers_all) RefuseText(size, "its pattern leaves text out");
+          state.next_ends.push_back(begin + static_cast<uint32_t>(bounds[0]));
+        }
         state.next_ends.push_back(begin + static_cast<uint32_t>(bounds[1]));
-        at = bounds[1];
+        at = cut = bounds[1];
       }
+      if (stage.covers_all && cut < size) RefuseText(size, "its pattern leaves text out");
       if (state.next_ends.empty() || state.next_ends.back() != end) state.next_ends.push_back(end);
       begin = end;
     }

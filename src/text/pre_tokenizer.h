@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/tokenizer_spec.h"
+
 namespace quantspec {
 
 class PreTokenizer {
@@ -15,6 +17,8 @@ class PreTokenizer {
   // `name` is that of a family's rules; `where` begins messages. Throws Error{kUnsupported} for
   // an unknown name, with the list of known ones.
   PreTokenizer(std::string_view name, const std::string& where);
+  // The rules themselves. Throws Error{kUnsupported} for a pattern that PCRE2 does not take.
+  PreTokenizer(const WordRules& rules, const std::string& where);
   ~PreTokenizer();
   PreTokenizer(const PreTokenizer&) = delete;
   PreTokenizer& operator=(const PreTokenizer&) = delete;

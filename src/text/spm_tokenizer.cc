@@ -8,65 +8,20 @@
 #include "quantspec/error.h"
 #include "text/merger.h"
 #include "text/piece_cache.h"
+#include "text/space_sign.h"
 #include "text/utf8.h"
 
 namespace quantspec {
 namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581 stands for a space
-
-std::string Escape(std::string_view text) {
-  std::string escaped;
-  escaped.reserve(text.size() + text.size() / 2);
-  for (const char c : text) {
-    if (c == ' ') {
-      escaped += kSpace;
-    } else {
-      escaped += c;
-    }
-  }
-  return escaped;
-}
-
-std::string Unescape(std::string_view text) {
-  std::string plain;
-  plain.reserve(text.size());
-  while (!text.empty()) {
-    if (text.starts_with(kSpace)) {
-      plain += ' ';
-      text.remove_prefix(kSpace.size());
-    } else {
-      plain += text[0];
-      text.remove_prefix(1);
-    }
-  }
-  return plain;
-}
-
-// The byte that a token named "<0x0A>" stands for; -1 for other names.
-int ByteOf(std::string_view name) {
-  if (name.size() != 6 || !name.starts_with("<0x") || name[5] != '>') return -1;
-  int byte = 0;
-  for (const char c : name.substr(3, 2)) {
-    const bool is_digit = c >= '0' && c <= '9', is_letter = c >= 'A' && c <= 'F';
-    if (!is_digit && !is_letter) return -1;
-    byte = byte * 16 + (is_digit ? c - '0' : c - 'A' + 10);
-  }
-  return byte;
-}
-
-// True if a space follows something else in `text`.
-bool HasInnerSpace(std::string_view text) {
-  while (text.starts_with(kSpace)) text.remove_prefix(kSpace.size());
-  return text.find(kSpace) != std::string_view::npos;
-}
-
-std::vector<Token> SpecialTokensOf(const Vocabulary& vocabulary) {
-  std::vector<Token> tokens;
+std::vector<TokenName> SpecialNamesOf(const Vocabulary& vocabulary) {
+  std::vector<TokenName> names;
   for (Token token = 0; token < vocabulary.size(); ++token) {
-    if (vocabulary.IsSpecial(token)) tokens.push_back(token);
+    if (vocabulary.IsSpecial(token)) {
+      names.push_back({std::string(vocabulary.text(token)), token, {}});
+    }
   }
-  return tokens;
+  return names;
 }
 
 }  // namespace
@@ -80,7 +35,7 @@ struct SpmTokenizer::Work {
 
 SpmTokenizer::SpmTokenizer(const TokenizerSpec& spec)
     : vocabulary_(spec),
-      special_(vocabulary_, SpecialTokensOf(vocabulary_)),
+      special_(SpecialNamesOf(vocabulary_)),
       user_defined_(vocabulary_.Matcher(/*with_special=*/false)),
       scores_(spec.scores),
       adds_space_(spec.add_space_prefix),
@@ -135,7 +90,7 @@ std::vector<Token> SpmTokenizer::Encode(std::string_view text, SpecialTokens spe
 
 void SpmTokenizer::EncodeText(std::string_view text, Work& work, std::vector<Token>& out) const {
   if (text.empty()) return;
-  work.escaped.push_back((adds_space_ ? std::string(kSpace) : "") + Escape(text));
+  work.escaped.push_back((adds_space_ ? std::string(kSpaceSign) : "") + EscapeSpaces(text));
   const std::string_view escaped = work.escaped.back();
   for (size_t at = 0; at < escaped.size();) {
     size_t place = 0;
@@ -153,8 +108,8 @@ void SpmTokenizer::EncodeEscaped(std::string_view text, Work& work, std::vector<
   }
   while (!text.empty()) {
     size_t end = 0;  // of a word with the spaces before it
-    while (text.substr(end).starts_with(kSpace)) end += kSpace.size();
-    end = std::min(text.find(kSpace, end), text.size());
+    while (text.substr(end).starts_with(kSpaceSign)) end += kSpaceSign.size();
+    end = std::min(text.find(kSpaceSign, end), text.size());
     EncodeWord(text.substr(0, end), work, out);
     text.remove_prefix(end);
   }
@@ -203,7 +158,7 @@ std::string SpmTokenizer::Piece(Token token) const {
   if (byte >= 0 && of_byte_[static_cast<size_t>(byte)] == token) {
     return std::string(1, static_cast<char>(byte));
   }
-  return Unescape(text);
+  return UnescapeSpaces(text);
 }
 
 std::string SpmTokenizer::Decode(std::span<const Token> tokens) const {

@@ -15,6 +15,7 @@ namespace quantspec {
 enum class TokenizerKind : uint8_t {
   kByteLevelBpe,   // merges over bytes [gpt2]
   kSentencePiece,  // merges by score, with byte fallback [sentencepiece]
+  kCharacterBpe,   // merges by rank over characters, with byte fallback [tokenizers]
 };
 
 enum class TokenType : uint8_t {
@@ -25,6 +26,37 @@ enum class TokenType : uint8_t {
   kUserDefined,
   kUnused,
   kByte,
+};
+
+// How a token's name is found in text. [tokenizers]
+struct NameRules {
+  bool is_word = false;      // only where no letter, digit or underscore touches it
+  bool takes_left = false;   // with the white space before it
+  bool takes_right = false;  // with the white space behind it
+  // kCharacterBpe with escapes_before_names: found in text that has its spaces escaped already.
+  bool in_escaped = false;
+};
+struct AddedToken {
+  Token id = -1;
+  NameRules rules;
+};
+
+// How text is cut into words, spelt out.
+struct WordRules {
+  struct Cut {
+    std::string pattern;      // of PCRE2
+    bool covers_all = false;  // text between its matches is an error
+  };
+  std::vector<Cut> cuts;  // each cuts the pieces of the one before
+  bool composes = false;  // text is brought into Unicode's composed normal form first
+};
+
+// kCharacterBpe: which texts get a space in front.
+enum class SpacePrefix : uint8_t {
+  kNever,
+  kAlways,
+  kUnlessSpaced,       // all that do not begin with a space
+  kFirstUnlessSpaced,  // the same, only at the very beginning
 };
 
 // Who fills it checks it: ids are -1 (none) or those of a token, lists that have an element for
@@ -38,12 +70,24 @@ struct TokenizerSpec {
   std::vector<TokenType> types;  // by id; empty: the source does not tell
   std::vector<float> scores;     // by id; kSentencePiece, none is NaN
 
-  // kByteLevelBpe, by rank.
+  std::vector<AddedToken> added;  // tokens found by other rules than "wherever the name occurs"
+
+  // kByteLevelBpe and kCharacterBpe, by rank.
   struct Merge {
     std::string_view left, right;
   };
   std::vector<Merge> merges;
-  std::string pre_tokenizer;  // the name of its rules, see pre_tokenizer.h
+  std::string pre_tokenizer;        // kByteLevelBpe: the name of its rules, see pre_tokenizer.h
+  std::optional<WordRules> words;   // kByteLevelBpe: the rules themselves, instead
+  bool keeps_whole_tokens = false;  // a word that is a token stays one, whatever the merges say
+
+  // kCharacterBpe.
+  SpacePrefix prefix = SpacePrefix::kNever;
+  bool escapes_before_names = false;  // spaces, and the prefix, before names in_escaped are found
+  bool cuts_at_spaces = false;        // a word ends before every space
+  bool falls_back_to_bytes = false;   // characters without a token become their bytes' tokens
+  bool fuses_unknown = false;         // neighbouring unknown characters are one token
+  bool drops_first_space = false;     // of a decoded text
 
   Token bos = -1;
   Token eos = -1;

@@ -62,52 +62,6 @@ bool LooksLikeControl(std::string_view name) {
 
 }  // namespace
 
-TokenMatcher::TokenMatcher(const Vocabulary& vocabulary, std::vector<Token> tokens)
-    : vocabulary_(vocabulary) {
-  std::stable_sort(tokens.begin(), tokens.end(),
-                   [&](Token a, Token b) { return vocabulary.text(a) < vocabulary.text(b); });
-  for (const Token token : tokens) {
-    const std::string_view text = vocabulary.text(token);
-    if (text.empty()) continue;
-    if (!tokens_.empty() && vocabulary.text(tokens_.back()) == text) continue;
-    tokens_.push_back(token);
-    starts_[static_cast<uint8_t>(text[0])] = true;
-  }
-}
-
-TokenMatcher::Match TokenMatcher::FindFrom(std::string_view text, size_t from,
-                                           size_t* place) const {
-  *place = text.size();
-  if (tokens_.empty()) return {};
-  for (size_t at = from; at < text.size(); ++at) {
-    if (!starts_[static_cast<uint8_t>(text[at])]) continue;
-    const Match match = LongestAt(text.substr(at));
-    if (match.token < 0) continue;
-    *place = at;
-    return match;
-  }
-  return {};
-}
-
-TokenMatcher::Match TokenMatcher::LongestAt(std::string_view text) const {
-  Match best;
-  auto first = tokens_.begin(), last = tokens_.end();
-  for (size_t depth = 0; first != last; ++depth) {
-    // Here all of [first, last) agree with the text in `depth` bytes; a name that ends here stands
-    // in front of the longer ones.
-    if (vocabulary_.text(*first).size() == depth) {
-      best = {*first, depth};
-      ++first;
-    }
-    if (depth == text.size()) break;
-    const auto next = static_cast<uint8_t>(text[depth]);
-    const auto at = [&](Token t) { return static_cast<uint8_t>(vocabulary_.text(t)[depth]); };
-    first = std::partition_point(first, last, [&](Token t) { return at(t) < next; });
-    last = std::partition_point(first, last, [&](Token t) { return at(t) == next; });
-  }
-  return best;
-}
-
 Vocabulary::Vocabulary(const TokenizerSpec& spec) {
   QS_CHECK(!spec.pieces.empty());
   SetTypes(spec);
@@ -115,9 +69,12 @@ Vocabulary::Vocabulary(const TokenizerSpec& spec) {
   bos_ = spec.bos;
   eos_ = spec.eos;
   unknown_ = spec.unknown;
+  added_ = spec.added;
+  std::stable_sort(added_.begin(), added_.end(),
+                   [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
   StoreTexts(spec);
   MarkEnds(spec);
-  FillTable();
+  FillTable(spec);
 }
 
 void Vocabulary::Check(Token token) const {
@@ -172,11 +129,13 @@ void Vocabulary::MarkEnds(const TokenizerSpec& spec) {
   }
 }
 
-void Vocabulary::FillTable() {
+void Vocabulary::FillTable(const TokenizerSpec& spec) {
+  const bool finds_user_defined = spec.kind == TokenizerKind::kCharacterBpe;
   table_.assign(std::bit_ceil(types_.size() + types_.size() / 2 + 1), -1);
   for (Token token = 0; token < size(); ++token) {
     const bool is_text = type(token) == TokenType::kNormal || type(token) == TokenType::kUndefined;
-    if (!is_text || is_misspelt_[Index(token)] || text(token).empty()) continue;
+    const bool is_found = finds_user_defined && type(token) == TokenType::kUserDefined;
+    if (!(is_text || is_found) || is_misspelt_[Index(token)] || text(token).empty()) continue;
     Token& slot = table_[Slot(text(token))];
     if (slot < 0) slot = token;
   }
@@ -193,14 +152,17 @@ size_t Vocabulary::Slot(std::string_view text) const {
 
 Token Vocabulary::Find(std::string_view text) const { return table_[Slot(text)]; }
 
-TokenMatcher Vocabulary::Matcher(bool with_special) const {
-  std::vector<Token> tokens;
+std::vector<TokenName> Vocabulary::Names(bool with_special) const {
+  std::vector<TokenName> names;
   for (Token token = 0; token < size(); ++token) {
-    if (type(token) == TokenType::kUserDefined || (with_special && IsSpecial(token))) {
-      tokens.push_back(token);
-    }
+    if (type(token) != TokenType::kUserDefined && !(with_special && IsSpecial(token))) continue;
+    TokenName name{std::string(text(token)), token, {}};
+    const auto at = std::lower_bound(added_.begin(), added_.end(), token,
+                                     [](const AddedToken& a, Token id) { return a.id < id; });
+    if (at != added_.end() && at->id == token) name.rules = at->rules;
+    names.push_back(std::move(name));
   }
-  return TokenMatcher(*this, std::move(tokens));
+  return names;
 }
 
 }  // namespace quantspec

@@ -2,40 +2,16 @@
 // by their text. Compact: one arena of bytes and one flat hash table.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "quantspec/types.h"
+#include "text/token_matcher.h"
 #include "text/tokenizer_spec.h"
 
 namespace quantspec {
-
-class Vocabulary;
-
-// Finds names in text: the longest one that starts at a place.
-class TokenMatcher {
- public:
-  struct Match {
-    Token token = -1;  // -1 = none
-    size_t bytes = 0;
-  };
-
-  // Of equal names the first one wins. `vocabulary` must outlive the matcher.
-  TokenMatcher(const Vocabulary& vocabulary, std::vector<Token> tokens);
-
-  // The first name in text[from, ...); `place` is where it starts (the end if there is none).
-  Match FindFrom(std::string_view text, size_t from, size_t* place) const;
-
- private:
-  Match LongestAt(std::string_view text) const;
-
-  const Vocabulary& vocabulary_;
-  std::vector<Token> tokens_;  // sorted by text
-  std::array<bool, 256> starts_{};
-};
 
 class Vocabulary {
  public:
@@ -62,24 +38,28 @@ class Vocabulary {
   Token eos() const { return eos_; }          // -1 = none
   Token unknown() const { return unknown_; }  // -1 = none
 
-  // The normal token with this text. Of equal texts the first one wins. -1 = none.
+  // The normal token with this text (with kCharacterBpe also a user-defined one). Of equal texts
+  // the first one wins. -1 = none.
   Token Find(std::string_view text) const;
   // Tokens that stand for themselves wherever their name occurs: user-defined ones, and special
   // ones if asked for.
-  TokenMatcher Matcher(bool with_special) const;
+  TokenMatcher Matcher(bool with_special) const { return TokenMatcher(Names(with_special)); }
+  // The names that such a matcher looks for, with how the source wants them found.
+  std::vector<TokenName> Names(bool with_special) const;
 
  private:
   static size_t Index(Token token) { return static_cast<size_t>(token); }
   void SetTypes(const TokenizerSpec& spec);
   void MarkEnds(const TokenizerSpec& spec);
   void StoreTexts(const TokenizerSpec& spec);
-  void FillTable();
+  void FillTable(const TokenizerSpec& spec);
   size_t Slot(std::string_view text) const;
 
   std::string bytes_;             // of all texts
   std::vector<uint32_t> begins_;  // of each text in bytes_, and the end of the last one
   std::vector<TokenType> types_;
   std::vector<bool> is_end_;
+  std::vector<AddedToken> added_;  // sorted by id
   std::vector<bool> is_misspelt_;  // normal, but not in the alphabet: found in no text
   std::vector<Token> table_;       // open addressing; -1 = free; a power of two
   Token bos_ = -1;
