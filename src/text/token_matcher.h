@@ -1,0 +1,40 @@
+// Finds names of tokens in text: the longest one that starts at a place.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quantspec/types.h"
+#include "text/tokenizer_spec.h"
+
+namespace quantspec {
+
+struct TokenName {
+  std::string text;
+  Token token = -1;
+  NameRules rules;
+};
+
+class TokenMatcher {
+ public:
+  struct Match {
+    Token token = -1;  // -1 = none
+    size_t bytes = 0;
+  };
+
+  // Of equal names the first one wins; empty ones are never found.
+  explicit TokenMatcher(std::vector<TokenName> names);
+
+  // The first name in text[from, ...); `place` is where it starts (the end if there is none).
+  Match FindFrom(std::string_view text, size_t from, size_t* place) const;
+
+ private:
+  const TokenName* LongestAt(std::string_view text) const;
+
+  std::vector<TokenName> names_;  // sorted by text
+  std::array<bool, 256> starts_{};
+};
+
+}  // namespace quantspec
