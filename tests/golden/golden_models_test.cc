@@ -1,5 +1,5 @@
 // Tiny random models of every architecture against logits of an independent implementation
-// (make_models.py).
+// (make_models.py, make_hf_models.py).
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,11 +20,12 @@
 namespace quantspec {
 namespace {
 
-const std::string kFolder = std::string(QS_GOLDEN_DIR) + "/models/";
+const std::string kRoot = std::string(QS_GOLDEN_DIR) + "/";
+const std::string kFolder = kRoot + "models/";
 
 struct Case {
-  std::string model;
-  std::string view;  // "full", or what a reader of the hierarchical cache sees
+  std::string model;  // from kRoot
+  std::string view;   // "full", or what a reader of the hierarchical cache sees
   std::vector<Token> tokens;
   int rows = 0;
   int vocab = 0;
@@ -33,18 +34,29 @@ struct Case {
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.model << " " << c.view; }
 
-std::vector<Case> ReadCases() {
-  std::vector<Case> cases;
-  std::ifstream values(kFolder + "logits.f32", std::ios::binary);
-  std::ifstream text(kFolder + "cases.json");
+// The cases of `folder`, a folder of kRoot.
+void ReadCases(const std::string& folder, std::vector<Case>* cases) {
+  std::ifstream values(kRoot + folder + "logits.f32", std::ios::binary);
+  std::ifstream text(kRoot + folder + "cases.json");
   for (const auto& entry : nlohmann::json::parse(text)) {
-    Case c{entry["model"], entry["view"], entry["tokens"], entry["rows"], entry["vocab"], {}};
+    Case c{folder + entry["model"].get<std::string>(),
+           entry["view"],
+           entry["tokens"],
+           entry["rows"],
+           entry["vocab"],
+           {}};
     c.logits.resize(static_cast<size_t>(c.rows) * c.vocab);
     values.seekg(entry["offset"].get<std::streamoff>() * 4);
     values.read(reinterpret_cast<char*>(c.logits.data()),
                 static_cast<std::streamsize>(c.logits.size() * 4));
-    cases.push_back(std::move(c));
+    cases->push_back(std::move(c));
   }
+}
+
+std::vector<Case> ReadCases() {
+  std::vector<Case> cases;
+  ReadCases("models/", &cases);
+  ReadCases("hf_models/", &cases);
   return cases;
 }
 
@@ -93,7 +105,7 @@ std::vector<float> LastLogits(Session& session, const Case& c) {
 // The largest relative error of the case's rows.
 float ErrorOf(const Case& c, BackendKind backend) {
   EngineOptions options;
-  options.model_path = kFolder + c.model;
+  options.model_path = kRoot + c.model;
   options.weights = WeightMode::kFloat;
   options.backend = backend;
   options.threads = 2;
@@ -137,9 +149,9 @@ TEST_P(GoldenModels, NoticeTheOtherReader) {
 
 std::string ParamName(const testing::TestParamInfo<Param>& info) {
   const auto& [c, backend] = info.param;
-  std::string name = c.model.substr(0, c.model.rfind('.')) + "_" + c.view;
+  std::string name = c.model.substr(c.model.find('/') + 1) + "_" + c.view;
   std::replace_if(
-      name.begin(), name.end(), [](char x) { return x == '-' || x == ' '; }, '_');
+      name.begin(), name.end(), [](char x) { return x == '-' || x == ' ' || x == '.'; }, '_');
   return name + (backend == BackendKind::kCpu ? "_cpu" : "_reference");
 }
 

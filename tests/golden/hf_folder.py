@@ -18,6 +18,15 @@ def encode(values, dtype):
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
 
 
+def decode(data, dtype, shape):
+    """Float64 values of bytes that encode() made."""
+    if dtype == "bf16":
+        values = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    else:
+        values = np.frombuffer(data, "<f4" if dtype == "f32" else "<f2")
+    return values.astype(np.float64).reshape(shape)
+
+
 def write_raw(path, entries):
     """entries: name -> (dtype as the file has it, shape, bytes)."""
     header, at = {"__metadata__": {"format": "pt"}}, 0

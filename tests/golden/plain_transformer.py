@@ -26,7 +26,7 @@ class Config:
     context: int
     epsilon: float = 1e-5
     rope_base: float = 10000.0
-    scaling: str = "none"  # none, linear, yarn
+    scaling: str = "none"  # none, linear, llama3, yarn
     scaling_factor: float = 1.0
     original_context: int = 0
     attention_factor: float = 1.0
@@ -55,6 +55,14 @@ def rope_frequencies(config, factors=None):
         own = own / factors.astype(np.float64)
     if config.scaling == "linear":
         return own / config.scaling_factor, 1.0
+    if config.scaling == "llama3":
+        # Wavelengths above the original context are divided, those below a quarter of it kept.
+        wavelengths = 2 * math.pi / own
+        low, high = config.original_context / 1.0, config.original_context / 4.0
+        smooth = (config.original_context / wavelengths - 1.0) / (4.0 - 1.0)
+        between = (1 - smooth) * own / config.scaling_factor + smooth * own
+        return np.where(wavelengths > low, own / config.scaling_factor,
+                        np.where(wavelengths < high, own, between)), 1.0
     if config.scaling != "yarn":
         return own, 1.0
 

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Writes tiny random models as Hugging Face folders and the logits that a correct engine computes for
+them.
+
+    python3 -m venv /tmp/golden && /tmp/golden/bin/pip install numpy gguf
+    /tmp/golden/bin/python tests/golden/make_hf_models.py
+
+Output: hf_models/*/, hf_models/cases.json and hf_models/logits.f32, as make_models.py writes them.
+"""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import zlib
+
+import numpy as np
+
+import make_models
+from gguf_to_folder import BYTE_LEVEL, name_of
+from hf_folder import decode, encode, write_safetensors
+from make_models import SCORED_ROWS, TOKENS, VOCAB, config
+from plain_transformer import Model
+
+FOLDER = pathlib.Path(__file__).parent / "hf_models"
+CLASSES = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
+           "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+
+
+@dataclasses.dataclass
+class Recipe:
+    name: str
+    config: object
+    dtype: str = "bf16"
+    settings: dict = dataclasses.field(default_factory=dict)  # more of config.json
+    is_v5: bool = False  # as transformers 5 writes it
+    tied: bool = False
+    biases: tuple = ()
+    qk_norm: bool = False
+    shards: int = 1
+    rope_factors: bool = False
+    prompt_tokens: int = 40
+
+
+LLAMA3 = dict(scaling="llama3", scaling_factor=8.0, original_context=32)
+YARN = dict(scaling="yarn", scaling_factor=4.0, original_context=32)
+RECIPES = [
+    Recipe("llama3-shards", config("llama", 4, 2, 16, rope_base=500000.0, **LLAMA3),
+           shards=3),
+    Recipe("llama3-v5-tied", config("llama", 2, 1, 32, rope_base=10000.0, **LLAMA3), dtype="f16",
+           is_v5=True, tied=True),
+    Recipe("llama-linear-bias", config("llama", 4, 1, 16, layers=1, scaling="linear", scaling_factor=4.0),
+           dtype="f32", tied=True, biases=make_models.ATTENTION, settings={"attention_bias": True}),
+    Recipe("mistral", config("mistral", 2, 1, 32, rope_base=1000000.0), settings={
+        "sliding_window": None}),
+    Recipe("mistral-sealed", config("mistral", 2, 1, 64, context=2048), tied=True, settings={
+        "sliding_window": None}, prompt_tokens=700),
+    Recipe("qwen2-yarn", config("qwen2", 2, 1, 32, epsilon=1e-6, rope_base=1000000.0,
+                                **YARN), biases=make_models.ATTENTION[:3], settings={
+        "use_sliding_window": False, "sliding_window": 64, "max_window_layers": 1}),
+    Recipe("qwen2-v5-factor", config("qwen2", 2, 2, 16, attention_factor=1.25, **YARN), is_v5=True,
+           biases=make_models.ATTENTION[:3], tied=True, settings={
+               "layer_types": ["full_attention", "full_attention"]}),
+    Recipe("qwen3-v5", config("qwen3", 4, 2, 32, layers=1, epsilon=1e-6), is_v5=True, qk_norm=True),
+]
+
+
+def config_of(recipe):
+    c = recipe.config
+    rope = {"rope_type": "default" if c.scaling == "none" else c.scaling}
+    if c.scaling != "none":
+        rope["factor"] = c.scaling_factor
+    if c.original_context:
+        rope["original_max_position_embeddings"] = c.original_context
+    if c.scaling == "llama3":
+        rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    if c.attention_factor != 1.0:  # the file's is the whole factor
+        rope["attention_factor"] = c.attention_factor * (0.1 * np.log(c.scaling_factor) + 1.0)
+    dtype = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[recipe.dtype]
+    written = {
+        "architectures": [CLASSES[c.architecture]], "model_type": c.architecture,
+        "hidden_size": c.hidden, "intermediate_size": c.ffn, "num_hidden_layers": c.layers,
+        "num_attention_heads": c.q_heads, "num_key_value_heads": c.kv_heads,
+        "head_dim": c.head_dim, "hidden_act": "silu", "max_position_embeddings": c.context,
+        "rms_norm_eps": c.epsilon, "tie_word_embeddings": recipe.tied, "vocab_size": c.vocab,
+        "bos_token_id": VOCAB - 2, "eos_token_id": VOCAB - 1, **recipe.settings}
+    if recipe.is_v5:
+        return {**written, "dtype": dtype,
+                "rope_parameters": {**rope, "rope_theta": c.rope_base}}
+    scaling = None if c.scaling == "none" else rope
+    if c.architecture == "qwen2" and scaling:  # as the files of its time say it
+        scaling["type"] = scaling.pop("rope_type")
+    return {**written, "torch_dtype": dtype, "rope_theta": c.rope_base, "rope_scaling": scaling}
+
+
+def tokenizer():
+    special = TOKENS[-2:]
+    return {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [{"id": VOCAB - 2 + i, "content": text, "single_word": False,
+                          "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+                         for i, text in enumerate(special)],
+        "normalizer": None, "pre_tokenizer": BYTE_LEVEL, "post_processor": None,
+        "decoder": BYTE_LEVEL,
+        "model": {"type": "BPE", "vocab": {text: id for id, text in enumerate(TOKENS[:-2])},
+                  "merges": [["t", "h"], ["th", "e"]]}}
+
+
+def write_folder(recipe, path):
+    """The tensors as the folder's files hold them, under GGUF's names."""
+    rng = np.random.default_rng(zlib.crc32(recipe.name.encode()))
+    tensors = dict(make_models.random_tensors(rng, recipe))
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    theirs = [(name_of(name), values) for name, values in tensors.items()]
+    if recipe.shards == 1:
+        write_safetensors(path / "model.safetensors", dict(theirs), recipe.dtype)
+    else:
+        weight_map = {}
+        for shard in range(recipe.shards):
+            name = f"model-{shard + 1:05}-of-{recipe.shards:05}.safetensors"
+            part = dict(theirs[shard::recipe.shards])
+            write_safetensors(path / name, part, recipe.dtype)
+            weight_map |= {tensor: name for tensor in part}
+        index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+        (path / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
+    (path / "config.json").write_text(json.dumps(config_of(recipe), indent=1))
+    (path / "tokenizer.json").write_text(json.dumps(tokenizer(), separators=(",", ":")))
+    (path / "generation_config.json").write_text(json.dumps(
+        {"eos_token_id": [VOCAB - 1, VOCAB - 2], "temperature": 0.6, "top_p": 0.9}))
+    return {name: decode(encode(values, recipe.dtype), recipe.dtype, values.shape)
+            for name, values in tensors.items()}
+
+
+def main():
+    cases, logits = [], []
+    for recipe in RECIPES:
+        tensors = write_folder(recipe, FOLDER / recipe.name)
+        rng = np.random.default_rng(zlib.crc32(b"prompt " + recipe.name.encode()))
+        tokens = rng.integers(0, VOCAB, recipe.prompt_tokens).tolist()
+        # Rows in half-split order already: nothing to permute.
+        model = Model(recipe.config, tensors)
+        model.forward(tokens[:-SCORED_ROWS])
+        rows = model.logits(model.forward(tokens[-SCORED_ROWS:]))
+        cases.append({"model": recipe.name, "view": "full", "tokens": tokens, "rows": SCORED_ROWS,
+                      "vocab": VOCAB, "offset": sum(part.size for part in logits)})
+        logits.append(rows.astype("<f4"))
+    with open(FOLDER / "cases.json", "w") as out:
+        out.write("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
+    with open(FOLDER / "logits.f32", "wb") as out:
+        for rows in logits:
+            out.write(rows.tobytes())
+
+
+if __name__ == "__main__":
+    main()
