@@ -93,7 +93,9 @@ void RefuseVariants(const JsonFields& config) {
 // Windows that keep no layer from its whole context are no windows.
 void RefuseWindows(const JsonFields& config, const ModelInfo& info) {
   const auto refuse = [&](std::string_view key) {
-    config.Refuse(key, Shown(*config.Find(key)), "attention in a sliding window");
+    const JsonTree* value = config.Find(key);
+    config.Refuse(key, value == nullptr ? "none, which says 4096" : Shown(*value),
+                  "attention in a sliding window");
   };
   if (const JsonTree* types = config.Find("layer_types")) {
     if (!types->is_array()) config.Bad("layer_types", Shown(*types), "a list of names");
