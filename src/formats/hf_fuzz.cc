@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "formats/hf_config.h"
+#include "formats/hf_quant.h"
 #include "formats/hf_tokenizer.h"
 #include "formats/json_tree.h"
 #include "quantspec/error.h"
@@ -32,6 +33,7 @@ void UseConfig(const std::string& text) {
   JsonReader in(text, "fuzz");
   const JsonTree tree = ReadJsonTree(in);
   in.Finish();
+  ReadHfQuant(tree, "fuzz");
   const HfConfig config = ReadHfConfig(tree, "fuzz");
   QS_CHECK(config.model.info.layers > 0 && config.model.info.context > 0);
   QS_CHECK(config.model.classes[0].rope.rotated <= config.model.info.head_dim);

@@ -11,6 +11,7 @@
 #include "base/input_file.h"
 #include "formats/hf_config.h"
 #include "formats/hf_files.h"
+#include "formats/hf_quant.h"
 #include "formats/hf_tensors.h"
 #include "formats/hf_tokenizer.h"
 #include "formats/json_tree.h"
@@ -139,14 +140,11 @@ void AddMetadata(const std::string& prefix, const JsonTree& tree, LoadedModel* m
   }
 }
 
-void ReadTensors(const Folder& folder, bool is_tied, LoadedModel* model) {
-  for (const SafetensorsFile& file : OpenHfFiles(folder.path())) {
-    for (const StTensor& tensor : file.tensors.tensors()) {
-      model->tensors.push_back(MakeHfTensor(file, tensor));
-      // Tied models may carry a copy of the embedding, which transformers does not read either.
-      SourceTensor& made = model->tensors.back();
-      if (is_tied && made.name == "head") made.name.clear();
-    }
+void ReadTensors(const Folder& folder, const HfQuant& quant, bool is_tied, LoadedModel* model) {
+  model->tensors = MakeHfTensors(OpenHfFiles(folder.path()), quant);
+  for (SourceTensor& tensor : model->tensors) {
+    // Tied models may carry a copy of the embedding, which transformers does not read either.
+    if (is_tied && tensor.name == "head") tensor.name.clear();
   }
   model->SortTensors();
   if (is_tied || model->Find("head") != nullptr) return;
@@ -166,18 +164,13 @@ LoadedModel LoadHfFolder(const std::string& path) {
                                     ": found no config.json, expected the folder of a model from "
                                     "the Hugging Face hub, or the path of a GGUF file");
   }
-  if (config->is_object() && config->contains("quantization_config")) {
-    const JsonFields fields(*config, folder.At("config.json"));
-    fields.Refuse("quantization_config", Shown(*fields.Find("quantization_config")),
-                  "this way of quantising");
-  }
   LoadedModel model;
   model.name = folder.path();
   model.name_in_source = HfNameOf;
   HfConfig read = ReadHfConfig(*config, folder.At("config.json"));
   model.config = std::move(read.model);
   model.config.info.name = folder.Name();
-  ReadTensors(folder, read.is_tied, &model);
+  ReadTensors(folder, ReadHfQuant(*config, folder.At("config.json")), read.is_tied, &model);
   const auto generation = folder.Json("generation_config.json");
   const auto settings = folder.Json("tokenizer_config.json");
   ReadTokenizer(folder, *config, generation ? &*generation : nullptr,

@@ -86,6 +86,10 @@ HF = {
                "rope_theta": 1e4, "rope_scaling": {
                    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1,
                    "high_freq_factor": 4, "original_max_position_embeddings": 32}},
+    "quantised": {"quantization_config": {
+        "quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": {
+            "group_0": {"weights": {"num_bits": 4, "actorder": None}}}}},
+    "mlx": {"quantization": {"group_size": 64, "bits": 4, "mode": "affine"}},
     "config5": {"model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 2,
                 "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2,
                 "head_dim": 32, "max_position_embeddings": 128, "vocab_size": 300,

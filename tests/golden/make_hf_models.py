@@ -18,7 +18,8 @@ import numpy as np
 
 import make_models
 from gguf_to_folder import BYTE_LEVEL, name_of
-from hf_folder import decode, encode, write_safetensors
+import hf_quantise
+from hf_folder import DTYPES, decode, encode, write_raw
 from make_models import SCORED_ROWS, TOKENS, VOCAB, config
 from plain_transformer import Model
 
@@ -39,7 +40,28 @@ class Recipe:
     qk_norm: bool = False
     shards: int = 1
     rope_factors: bool = False
+    quantise: object = None  # (name in the folder's manner, matrix) -> as hf_quantise.py, or None
     prompt_tokens: int = 40
+
+
+
+
+def of_projections(function, *arguments):
+    """Quantises the linear layers between the embedding and the head."""
+    return lambda name, values: (function(values, *arguments) if "_proj" in name else None)
+
+
+def mlx(name, values):
+    return hf_quantise.mlx(values, 8 if "embed" in name else 4, 32)
+
+
+def compressed_tensors(format, bits, group, symmetric, kind="int"):
+    weights = {"num_bits": bits, "type": kind, "symmetric": symmetric, "actorder": None,
+               "strategy": "group" if group else "channel", "group_size": group}
+    return {"quantization_config": {
+        "quant_method": "compressed-tensors", "format": format, "ignore": ["lm_head"],
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights,
+                                      "input_activations": None}}}}
 
 
 LLAMA3 = dict(scaling="llama3", scaling_factor=8.0, original_context=32)
@@ -62,6 +84,28 @@ RECIPES = [
            biases=make_models.ATTENTION[:3], tied=True, settings={
                "layer_types": ["full_attention", "full_attention"]}),
     Recipe("qwen3-v5", config("qwen3", 4, 2, 32, layers=1, epsilon=1e-6), is_v5=True, qk_norm=True),
+    Recipe("ct-int4", config("llama", 4, 2, 16, hidden=64), tied=True,
+           quantise=of_projections(hf_quantise.compressed_tensors, 4, 32, True),
+           settings=compressed_tensors("pack-quantized", 4, 32, True)),
+    Recipe("ct-int4-asymmetric", config("llama", 4, 2, 16, hidden=64, ffn=96), tied=True,
+           quantise=of_projections(hf_quantise.compressed_tensors, 4, 32, False),
+           settings=compressed_tensors("pack-quantized", 4, 32, False)),
+    Recipe("ct-int8-channel", config("qwen2", 4, 2, 16, hidden=64), tied=True,
+           biases=make_models.ATTENTION[:3],
+           quantise=of_projections(hf_quantise.compressed_tensors, 8, 0, True),
+           settings=compressed_tensors("pack-quantized", 8, None, True)),
+    Recipe("ct-int8-plain", config("llama", 4, 2, 16, hidden=64), tied=True,
+           quantise=of_projections(hf_quantise.int8_channels),
+           settings=compressed_tensors("int-quantized", 8, None, True)),
+    Recipe("mlx-4-and-8", config("qwen3", 4, 2, 16, hidden=64), qk_norm=True, quantise=mlx,
+           settings={"quantization": {"group_size": 32, "bits": 4, "model.embed_tokens": {
+               "group_size": 32, "bits": 8}}}),
+    Recipe("fp8-block", config("llama", 4, 2, 16, hidden=64, ffn=160, layers=1), tied=True,
+           quantise=of_projections(hf_quantise.fp8, True), settings={"quantization_config": {
+               "quant_method": "fp8", "weight_block_size": [128, 128]}}),
+    Recipe("fp8-tensor", config("llama", 4, 2, 16, hidden=64), tied=True,
+           quantise=of_projections(hf_quantise.fp8, False),
+           settings=compressed_tensors("float-quantized", 8, None, True, "float")),
 ]
 
 
@@ -106,30 +150,45 @@ def tokenizer():
                   "merges": [["t", "h"], ["th", "e"]]}}
 
 
+def write_shards(path, entries, shards):
+    if shards == 1:
+        write_raw(path / "model.safetensors", {k: v for part in entries for k, v in part.items()})
+        return
+    weight_map = {}
+    for shard in range(shards):
+        name = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
+        part = {k: v for entry in entries[shard::shards] for k, v in entry.items()}
+        write_raw(path / name, part)
+        weight_map |= {tensor: name for tensor in part}
+    index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
+    (path / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
+
+
 def write_folder(recipe, path):
-    """The tensors as the folder's files hold them, under GGUF's names."""
+    """Gives the values that the folder's files hold, under GGUF's names."""
     rng = np.random.default_rng(zlib.crc32(recipe.name.encode()))
     tensors = dict(make_models.random_tensors(rng, recipe))
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
-    theirs = [(name_of(name), values) for name, values in tensors.items()]
-    if recipe.shards == 1:
-        write_safetensors(path / "model.safetensors", dict(theirs), recipe.dtype)
-    else:
-        weight_map = {}
-        for shard in range(recipe.shards):
-            name = f"model-{shard + 1:05}-of-{recipe.shards:05}.safetensors"
-            part = dict(theirs[shard::recipe.shards])
-            write_safetensors(path / name, part, recipe.dtype)
-            weight_map |= {tensor: name for tensor in part}
-        index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
-        (path / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
+    entries, decoded = [], {}  # of each tensor all that the files have of it
+    for name, values in tensors.items():
+        made, theirs = None, name_of(name)
+        if recipe.quantise is not None and values.ndim == 2:
+            made = recipe.quantise(theirs, values)
+        if made is None:
+            data = encode(values, recipe.dtype)
+            decoded[name] = decode(data, recipe.dtype, values.shape)
+            entries.append({theirs: (DTYPES[recipe.dtype], values.shape, data)})
+        else:
+            base = theirs.removesuffix("weight")
+            entries.append({base + part: entry for part, entry in made[0].items()})
+            decoded[name] = made[1]
+    write_shards(path, entries, recipe.shards)
     (path / "config.json").write_text(json.dumps(config_of(recipe), indent=1))
     (path / "tokenizer.json").write_text(json.dumps(tokenizer(), separators=(",", ":")))
     (path / "generation_config.json").write_text(json.dumps(
         {"eos_token_id": [VOCAB - 1, VOCAB - 2], "temperature": 0.6, "top_p": 0.9}))
-    return {name: decode(encode(values, recipe.dtype), recipe.dtype, values.shape)
-            for name, values in tensors.items()}
+    return decoded
 
 
 def main():
