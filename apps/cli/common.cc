@@ -73,7 +73,9 @@ const Choices<CacheKind>& CacheChoices() {
 }
 
 void AddModelOptions(CLI::App& app, ModelOptions& options, JsonOption json) {
-  AddText(app, "--model", options.engine.model_path, "the model, a GGUF file")->type_name("PATH");
+  AddText(app, "--model", options.engine.model_path,
+          "the model, a GGUF file or a Hugging Face folder")
+      ->type_name("PATH");
   AddInteger(app, "--threads", options.engine.threads, 1, kMaxThreads,
              "threads to compute with (default: physical cores)");
   AddInteger(app, "--context", options.session.context, 1, kMaxContext,
@@ -158,7 +160,7 @@ void NoteOptions(const GenerateOptions& options, bool quiet) {
 
 std::shared_ptr<const ModelFile> OpenModel(const EngineOptions& options, bool quiet) {
   if (options.model_path.empty() && options.random_shape.empty()) {
-    throw UsageError("--model: missing, expected the path of a GGUF file");
+    throw UsageError("--model: missing, expected the path of a GGUF file or a Hugging Face folder");
   }
   std::shared_ptr<const ModelFile> file = ModelFile::Open(options);
   for (const std::string& warning : file->warnings()) {

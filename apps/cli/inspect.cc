@@ -132,7 +132,8 @@ Command AddInspect(CLI::App& app) {
   AddModelOptions(*command, *options, JsonOption::kYes);
   AddInteger(*command, "--sequences", options->capacity.sequences, 1, kMaxSequences,
              "sequences that decode together (default: 1)");
-  command->add_option("MODEL", options->engine.model_path, "the model, a GGUF file");
+  command->add_option("MODEL", options->engine.model_path,
+                      "the model, a GGUF file or a Hugging Face folder");
   command->footer(
       "Nothing is loaded: the memory plan is exact before it is taken.\n\n"
       "Examples:\n"

@@ -88,7 +88,8 @@ int Run(const Options& options) {
 Command AddTokenize(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("tokenize", "Turn text into token ids, or back");
-  AddText(*command, "--model", options->engine.model_path, "the model, a GGUF file")
+  AddText(*command, "--model", options->engine.model_path,
+          "the model, a GGUF file or a Hugging Face folder")
       ->type_name("PATH");
   AddTexts(*command, "--file", options->files, "a text, '-' for standard input; repeatable")
       ->type_name("F");

@@ -19,7 +19,7 @@ constexpr int64_t kLeastGroup = 16;
 // Scales of a piece, one more where a group lies across its beginning.
 constexpr int64_t kPieceScales = kPieceColumns / kLeastGroup + 1;
 
-// [OCP FP8] E4M3 without infinities; 0x7F and 0xFF are NaN.
+// [ocp-fp8] E4M3 without infinities; 0x7F and 0xFF are NaN.
 float FloatFromE4M3(uint8_t byte) {
   const int exponent = (byte >> 3) & 15, mantissa = byte & 7;
   if (exponent == 15 && mantissa == 7) return NAN;
