@@ -12,6 +12,7 @@
 #include "formats/hf_config.h"
 #include "formats/hf_files.h"
 #include "formats/hf_quant.h"
+#include "formats/hf_quant_tensors.h"
 #include "formats/hf_tensors.h"
 #include "formats/hf_tokenizer.h"
 #include "formats/json_tree.h"

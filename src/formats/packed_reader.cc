@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <cstring>
 #include <span>
 #include <utility>
 
@@ -119,7 +118,7 @@ class PackedReader : public TensorReader {
       for (; i < end; ++i) {
         const uint8_t code = piece.codes[At(i)];
         out[i] = is_float ? floats[code] * scale : static_cast<float>(code - zero) * scale + bias;
-        if (is_float && !std::isfinite(out[i])) RefuseNotFinite();
+        if (is_float && !std::isfinite(out[i])) RefuseNotFinite(*m_.file, m_.name);
       }
     }
   }
@@ -153,11 +152,13 @@ class PackedReader : public TensorReader {
 
   void ReadScales(int64_t row, int64_t first, int64_t count, Piece* piece) const {
     const int64_t at = row / m_.row_block * m_.scales_a_row + first;
-    ReadNumbers(m_.scales, at, count, piece->scale.data());
+    ReadNumbers(m_.scales, at, std::span(piece->scale).first(At(count)), m_.name);
     const int middle = m_.bits == 4 ? 8 : 128;
     std::fill_n(piece->bias.begin(), count, 0.0f);
     std::fill_n(piece->zero.begin(), count, static_cast<uint8_t>(m_.biases ? 0 : middle));
-    if (m_.biases) ReadNumbers(*m_.biases, at, count, piece->bias.data());
+    if (m_.biases) {
+      ReadNumbers(*m_.biases, at, std::span(piece->bias).first(At(count)), m_.name);
+    }
     if (m_.zeros) ReadZeros(row, first, count, piece);
   }
 
@@ -171,30 +172,6 @@ class PackedReader : public TensorReader {
     for (int64_t i = 0; i < count; ++i) {
       piece->zero[At(i)] = static_cast<uint8_t>(words[At(i)] >> shift & mask);
     }
-  }
-
-  void ReadNumbers(const StoredNumbers& numbers, int64_t first, int64_t count, float* out) const {
-    const bool is_f32 = numbers.dtype == StDtype::kF32;
-    const size_t bytes = is_f32 ? 4 : 2;
-    std::array<std::byte, kPieceScales * 4> memory;
-    numbers.file->Read(numbers.offset + static_cast<uint64_t>(first) * bytes,
-                       std::span(memory).first(At(count) * bytes));
-    for (int64_t i = 0; i < count; ++i) {
-      if (is_f32) {
-        std::memcpy(out + i, memory.data() + 4 * i, 4);
-      } else {
-        uint16_t half = 0;
-        std::memcpy(&half, memory.data() + 2 * i, 2);
-        out[i] = numbers.dtype == StDtype::kF16 ? FloatFromF16(half) : FloatFromBf16(half);
-      }
-      if (!std::isfinite(out[i])) RefuseNotFinite();
-    }
-  }
-
-  [[noreturn]] void RefuseNotFinite() const {
-    throw Error(ErrorKind::kCorrupt, m_.file->path() + ": tensor " + m_.name +
-                                         " holds a value or scale that is not finite (NaN or "
-                                         "infinity); the file is damaged");
   }
 
   PackedMatrix m_;

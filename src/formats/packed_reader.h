@@ -9,16 +9,9 @@
 
 #include "base/input_file.h"
 #include "formats/loaded_model.h"
-#include "io/safetensors.h"
+#include "formats/stored_numbers.h"
 
 namespace quantspec {
-
-// Numbers of a file: F32, F16 or BF16.
-struct StoredNumbers {
-  std::shared_ptr<const InputFile> file;
-  uint64_t offset = 0;
-  StDtype dtype = StDtype::kF32;
-};
 
 // The value of a code c is (c - z) s + b, or the float that it spells times s. A row's codes lie
 // side by side, those of lower bits first.

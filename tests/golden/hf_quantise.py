@@ -103,3 +103,51 @@ def fp8(values, is_block):
     name = "weight_scale_inv" if is_block else "weight_scale"
     return {"weight": ("F8_E4M3", values.shape, codes.astype(np.uint8).tobytes()),
             name: ("F32", shape, scale.astype("<f4").tobytes())}, table[codes] * whole
+
+
+AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]  # outputs in the order in which a word holds them
+
+
+def affine(values, bits, group, symmetric):
+    """Codes, zeros and binary16 scales: [outputs, groups, group], [outputs, groups] twice."""
+    most = 2**bits - 1
+    x = values.reshape(values.shape[0], -1, group)
+    if symmetric:
+        data, scale = rounded(np.abs(x).max(-1) / (most / 2), "f16")
+        zero = np.full(scale.shape, 2 ** (bits - 1))
+    else:
+        low, high = np.minimum(x.min(-1), 0), np.maximum(x.max(-1), 0)
+        data, scale = rounded((high - low) / most, "f16")
+        # v1 of GPTQ cannot store the zero 0 but as the largest code.
+        zero = np.clip(np.rint(-low / scale), 0, most)
+    codes = np.clip(np.rint(x / scale[..., None]) + zero[..., None], 0, most)
+    return codes, zero, scale, ((codes - zero[..., None]) * scale[..., None]).reshape(values.shape)
+
+
+def awq(values, group):
+    codes, zero, scale, stands_for = affine(values, 4, group, False)
+    rows, columns = values.shape
+
+    def packed(matrix):  # [.., outputs]
+        order = matrix.reshape(*matrix.shape[:-1], -1, 8)[..., AWQ_ORDER]
+        return pack(order.reshape(matrix.shape), 4, -1).astype("<u4")
+
+    words, zeros = packed(codes.reshape(rows, columns).T), packed(zero.T)
+    return {"qweight": ("I32", words.shape, words.tobytes()),
+            "qzeros": ("I32", zeros.shape, zeros.tobytes()),
+            "scales": ("F16", scale.T.shape, encode(scale.T, "f16"))}, stands_for
+
+
+def gptq(values, bits, group, symmetric, version):
+    group = group if group > 0 else values.shape[1]
+    codes, zero, scale, stands_for = affine(values, bits, group, symmetric)
+    rows, columns = values.shape
+    words = pack(codes.reshape(rows, columns).T, bits, 0).astype("<u4")
+    # Symmetric files are known to hold anything here: they are not to be read.
+    stored = np.zeros_like(zero) if symmetric else (zero - (version == 1)) % 2**bits
+    zeros = pack(stored.T, bits, -1).astype("<u4")
+    order = (np.arange(columns) // group).astype("<i4")
+    return {"qweight": ("I32", words.shape, words.tobytes()),
+            "qzeros": ("I32", zeros.shape, zeros.tobytes()),
+            "scales": ("F16", scale.T.shape, encode(scale.T, "f16")),
+            "g_idx": ("I32", order.shape, order.tobytes())}, stands_for

@@ -64,6 +64,12 @@ def compressed_tensors(format, bits, group, symmetric, kind="int"):
                                       "input_activations": None}}}}
 
 
+def gptq(bits, group, symmetric, format):
+    return {"quantization_config": {
+        "quant_method": "gptq", "bits": bits, "group_size": group, "sym": symmetric,
+        "desc_act": False, "checkpoint_format": format}}
+
+
 LLAMA3 = dict(scaling="llama3", scaling_factor=8.0, original_context=32)
 YARN = dict(scaling="yarn", scaling_factor=4.0, original_context=32)
 RECIPES = [
@@ -106,6 +112,20 @@ RECIPES = [
     Recipe("fp8-tensor", config("llama", 4, 2, 16, hidden=64), tied=True,
            quantise=of_projections(hf_quantise.fp8, False),
            settings=compressed_tensors("float-quantized", 8, None, True, "float")),
+    Recipe("awq", config("llama", 4, 2, 16, hidden=64), dtype="f16", tied=True,
+           quantise=of_projections(hf_quantise.awq, 32), settings={"quantization_config": {
+               "quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True,
+               "version": "gemm"}}),
+    Recipe("gptq-v1", config("qwen2", 4, 2, 16, hidden=64), dtype="f16", tied=True,
+           biases=make_models.ATTENTION[:3],
+           quantise=of_projections(hf_quantise.gptq, 4, 32, False, 1),
+           settings=gptq(4, 32, False, "gptq")),
+    Recipe("gptq-v2-all-inputs", config("llama", 4, 2, 16, hidden=64), dtype="f16", tied=True,
+           quantise=of_projections(hf_quantise.gptq, 4, -1, False, 2),
+           settings=gptq(4, -1, False, "gptq_v2")),
+    Recipe("gptq-int8-symmetric", config("llama", 4, 2, 16, hidden=64), dtype="f16", tied=True,
+           quantise=of_projections(hf_quantise.gptq, 8, 32, True, 1),
+           settings=gptq(8, 32, True, "gptq")),
 ]
 
 
