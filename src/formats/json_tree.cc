@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <span>
+#include <unordered_set>
 #include <utility>
 
 #include "base/input_file.h"
@@ -33,11 +34,17 @@ JsonTree ReadJsonTree(JsonReader& in) {
   switch (in.Peek()) {
     case JsonKind::kObject: {
       JsonTree tree = JsonTree::object();
+      // Looking keys up in the tree itself takes time that grows with the square of their number.
+      auto& members = tree.get_ref<JsonTree::object_t&>();
+      std::unordered_set<std::string> names;
       in.EnterObject();
       for (std::string_view key; in.NextKey(&key);) {
         std::string name(key);
-        if (tree.contains(name)) in.Fail("key \"" + Printable(key) + "\" again", "it once");
-        tree[name] = ReadJsonTree(in);
+        if (!names.insert(name).second) {
+          in.Fail("key \"" + Printable(key) + "\" again", "it once");
+        }
+        JsonTree value = ReadJsonTree(in);
+        members.emplace_back(std::move(name), std::move(value));
       }
       return tree;
     }
