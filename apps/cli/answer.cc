@@ -19,6 +19,21 @@ const ChatFormat* FindChat(const ModelFile& file, ChatMode mode) {
   return chat;
 }
 
+void AddChatTemplate(CLI::App& app, std::string& path) {
+  AddText(app, "--chat-template", path, "a chat template (Jinja) to use instead of the model's")
+      ->type_name("FILE");
+}
+
+EngineOptions WithChatTemplate(const EngineOptions& options, const std::string& path) {
+  EngineOptions changed = options;
+  if (path.empty()) return changed;
+  changed.chat_template = ReadDocument(path).text;
+  if (changed.chat_template.empty()) {
+    throw Error(ErrorKind::kUsage, path + ": found an empty file, expected a chat template");
+  }
+  return changed;
+}
+
 std::vector<ChatMessage> FirstTurn(const std::string& system, const std::string& user) {
   std::vector<ChatMessage> messages;
   if (!system.empty()) messages.push_back({ChatMessage::Role::kSystem, system});
@@ -68,7 +83,6 @@ Answer GenerateAnswer(Session& session, const Tokenizer& tokenizer, const Genera
   answer.tokens = answer.result.tokens;
   answer.finish = stop.found() ? FinishReason::kStop : answer.result.finish;
   if (!options.ignore_end && !answer.tokens.empty() && tokenizer.IsEnd(answer.tokens.back())) {
-    answer.ended = true;
     answer.tokens.pop_back();
   }
   return answer;

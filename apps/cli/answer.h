@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/common.h"
 #include "cli/documents.h"
 #include "quantspec/engine.h"
 
@@ -17,6 +18,12 @@ enum class ChatMode { kAuto, kOn, kOff };
 // The chat format to use, or null for raw text. Throws Error{kUnsupported} if `mode` asks for one
 // that the model does not have.
 const ChatFormat* FindChat(const ModelFile& file, ChatMode mode);
+
+// --chat-template FILE
+void AddChatTemplate(CLI::App& app, std::string& path);
+// `options` with the template in the file at `path`, if there is a path. Throws Error{kIo}, or
+// Error{kUsage} for an empty file.
+EngineOptions WithChatTemplate(const EngineOptions& options, const std::string& path);
 
 // Messages of a first turn; `system` may be empty.
 std::vector<ChatMessage> FirstTurn(const std::string& system, const std::string& user);
@@ -32,7 +39,6 @@ struct Answer {
   std::vector<Token> tokens;  // all but an end token
   std::string text;           // up to a stop text, special tokens left out
   FinishReason finish = FinishReason::kStop;
-  bool ended = false;  // by an end token, which was generated
 };
 
 // Generates and passes text on to `show` as soon as it is sure to belong to the answer. What

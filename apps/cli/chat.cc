@@ -16,7 +16,10 @@ struct Options {
   std::vector<std::string> stops;
   std::vector<std::string> files;
   std::string system;
+  std::string chat_template;  // a file
 };
+
+constexpr int kRewindTokens = 256;  // a session goes back to multiples of these
 
 constexpr const char* kHelp =
     "/clear  forgets the conversation (documents and system message stay)\n"
@@ -39,6 +42,7 @@ class Conversation {
 
   void Clear() {
     session_->Clear();
+    held_.clear();
     messages_.clear();
     if (!options_.system.empty()) {
       messages_.push_back({ChatMessage::Role::kSystem, options_.system});
@@ -49,28 +53,32 @@ class Conversation {
   void Ask(const std::string& text) {
     const size_t before = messages_.size();
     messages_.push_back({ChatMessage::Role::kUser, IsFirstTurn() ? WithDocuments(text) : text});
-    const std::vector<Token> prompt = session_->length() == 0
-                                          ? chat_.Format(messages_)
-                                          : chat_.Continue(messages_.back(), ended_);
-    // The last generated token is not in the cache yet.
-    const int behind = session_->length() == 0 ? 0 : 1;
-    const int room = session_->context() - session_->length() - behind;
-    if (static_cast<int64_t>(prompt.size()) > room) {
+    const std::vector<Token> prompt = chat_.Format(messages_);
+    if (prompt.empty()) {
       messages_.resize(before);
-      Say("the context of " + std::to_string(session_->context()) + " tokens has room for " +
-          std::to_string(std::max(room, 0)) + ", but this message needs " +
-          std::to_string(prompt.size()) + "; /clear starts a new conversation");
+      Say("the chat template writes nothing for this message");
       return;
     }
-    if (!Prefill(*session_, prompt, options_.model.quiet)) {
+    if (prompt.size() > static_cast<size_t>(session_->context())) {
+      messages_.resize(before);
+      Say("the conversation with this message needs " + std::to_string(prompt.size()) +
+          " tokens, but the context has room for " + std::to_string(session_->context()) +
+          "; /clear starts a new conversation");
+      return;
+    }
+    KeepCommonBeginning(prompt);
+    const std::span<const Token> rest = std::span(prompt).subspan(held_.size());
+    if (!Prefill(*session_, rest, options_.model.quiet)) {
       // The next turn reads the whole conversation again; the engine still has its chunks.
       session_->Clear();
+      held_.clear();
       messages_.resize(before);
       return;
     }
+    held_ = prompt;
     const Answer answer = GenerateAnswer(*session_, tokenizer_, options_.generate, options_.stops,
                                          [](std::string_view part) { Print(part); });
-    ended_ = answer.ended;
+    held_.insert(held_.end(), answer.result.tokens.begin(), answer.result.tokens.end());
     messages_.push_back({ChatMessage::Role::kAssistant, answer.text});
     if (answer.text.empty() || answer.text.back() != '\n') Print("\n");
     if (answer.result.context_full) {
@@ -80,6 +88,22 @@ class Conversation {
   }
 
  private:
+  // Rewinds the session to what it shares with `prompt`, as far as it can; at least one token of
+  // the prompt is left to read. What a template writes of an answer may differ from what was
+  // generated: thoughts are dropped, spaces trimmed.
+  void KeepCommonBeginning(const std::vector<Token>& prompt) {
+    const size_t most = std::min(held_.size(), prompt.size() - 1);
+    const auto end = held_.begin() + static_cast<std::ptrdiff_t>(most);
+    const auto common =
+        static_cast<int>(std::mismatch(held_.begin(), end, prompt.begin()).first - held_.begin());
+    if (common == static_cast<int>(held_.size())) return;  // the last of them may be pending
+    const bool keeps_any = options_.model.session.cache == CacheKind::kFull;
+    const int length = keeps_any
+                           ? std::min(common, session_->length())
+                           : std::min(common, session_->sealed()) / kRewindTokens * kRewindTokens;
+    session_->Rewind(length);
+    held_.resize(static_cast<size_t>(length));
+  }
   bool IsFirstTurn() const {
     return std::none_of(messages_.begin(), messages_.end(), [](const ChatMessage& message) {
       return message.role == ChatMessage::Role::kUser;
@@ -96,7 +120,7 @@ class Conversation {
   std::string documents_;
   std::unique_ptr<Session> session_;
   std::vector<ChatMessage> messages_;
-  bool ended_ = false;  // the last answer, by a generated end token
+  std::vector<Token> held_;  // what the session has read and generated
 };
 
 // Throws Error{kMemory} if the context asked for, or any at all, does not fit.
@@ -164,7 +188,8 @@ int Talk(const Options& options, Conversation& conversation) {
 }
 
 int Run(const Options& options) {
-  const auto file = OpenModel(options.model.engine, options.model.quiet);
+  const auto file =
+      OpenModel(WithChatTemplate(options.model.engine, options.chat_template), options.model.quiet);
   FindChat(*file, ChatMode::kOn);
   if (std::find(options.files.begin(), options.files.end(), "-") != options.files.end()) {
     throw UsageError("--file: found '-', but standard input is the conversation here");
@@ -185,6 +210,7 @@ Command AddChat(CLI::App& app) {
            "a document to talk about, read before the first message; repeatable")
       ->type_name("DOC");
   AddText(*command, "--system", options->system, "a system message for the chat template");
+  AddChatTemplate(*command, options->chat_template);
   AddGenerateOptions(*command, options->generate, options->stops);
   AddModelOptions(*command, options->model, JsonOption::kNo);
   command->footer(std::string("Commands in a conversation:\n") + kHelp +

@@ -27,6 +27,7 @@ Command AddTokenize(CLI::App& app);
 Command AddInspect(CLI::App& app);
 Command AddQuality(CLI::App& app);
 Command AddBench(CLI::App& app);
+Command AddTemplate(CLI::App& app);
 
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;

@@ -19,6 +19,7 @@ struct Options {
   std::string prompt;
   std::string prompt_file;
   std::string system;
+  std::string chat_template;  // a file
   ChatMode chat = ChatMode::kAuto;
 };
 
@@ -134,7 +135,8 @@ Json ResultJson(const Options& options, const Answer& answer, const Session& ses
 }
 
 int Run(const Options& options) {
-  const auto file = OpenModel(options.model.engine, options.model.quiet);
+  const auto file =
+      OpenModel(WithChatTemplate(options.model.engine, options.chat_template), options.model.quiet);
   const std::vector<Token> prompt = BuildPrompt(options, *file);
   SessionOptions session_options = options.model.session;
   session_options.context = ChooseContext(options, file->info(), prompt.size());
@@ -179,6 +181,7 @@ Command AddGenerate(CLI::App& app) {
       {{"auto", ChatMode::kAuto}, {"on", ChatMode::kOn}, {"off", ChatMode::kOff}},
       "wrap the prompt in the model's chat template (default: auto, if it has one)");
   AddText(*command, "--system", options->system, "a system message for the chat template");
+  AddChatTemplate(*command, options->chat_template);
   AddGenerateOptions(*command, options->generate, options->stops);
   AddModelOptions(*command, options->model, JsonOption::kYes);
   command->footer(

@@ -64,9 +64,9 @@ int Parse(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.allow_extras();
   app.footer("Every command explains itself: quantspec COMMAND --help");
-  const std::vector<Command> commands = {AddGenerate(app),  AddChat(app),    AddTokenize(app),
-                                         AddInspect(app),   AddQuality(app), AddBench(app),
-                                         eval::AddEval(app)};
+  const std::vector<Command> commands = {
+      AddGenerate(app), AddChat(app),    AddTokenize(app), AddTemplate(app),
+      AddInspect(app),  AddQuality(app), AddBench(app),    eval::AddEval(app)};
   for (const Command& command : commands) command.app->allow_extras();
   try {
     std::vector<std::string> arguments =

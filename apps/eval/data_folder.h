@@ -79,7 +79,6 @@ class ByteTokenizer : public Tokenizer {
 // "[user]" + the text + "[answer]", BOS in front.
 class BracketChat : public ChatFormat {
  public:
-  std::string_view family() const override { return "brackets"; }
   std::vector<Token> Format(std::span<const ChatMessage> messages) const override {
     std::string text;
     for (const ChatMessage& message : messages) text += "[user]" + message.text + "[answer]";
@@ -87,7 +86,6 @@ class BracketChat : public ChatFormat {
     tokens.insert(tokens.begin(), 300);
     return tokens;
   }
-  std::vector<Token> Continue(const ChatMessage&, bool) const override { return {}; }
 };
 
 // What an Error of `call` says, or "".

@@ -26,7 +26,8 @@ struct EngineOptions {
   // Last layers whose weights the draft reads as the target does, 0 to the model's layers; -1 = the
   // default: 1 for groups above 32, else 0. Speculative output is plain output for every value.
   int draft_exact_layers = -1;
-  std::string random_shape;  // instead of a file: random weights of this architecture (bench)
+  std::string chat_template;  // the text of one to use instead of the model's; empty: the model's
+  std::string random_shape;   // instead of a file: random weights of this architecture (bench)
 };
 
 // Called with the share done, 0 to 1. Returning false stops the work with kInterrupted / Error.
@@ -67,9 +68,9 @@ class ModelFile {
   virtual MemoryPlan Plan(const SessionOptions& options,
                           const EngineCapacity& capacity = {}) const = 0;
   virtual const Tokenizer& tokenizer() const = 0;
-  // Throws Error{kUnsupported} naming `--chat off` for a template of no known family; null if the
-  // model has no template.
-  virtual const ChatFormat* chat() const = 0;
+  // Null if neither the model nor the options have a template. Throws Error{kUnsupported} that
+  // names the line of a template that cannot be read.
+  virtual const ChatTemplate* chat() const = 0;
 };
 
 // Safe to share between threads; every session belongs to one thread at a time, and sessions on

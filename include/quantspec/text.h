@@ -44,18 +44,34 @@ struct ChatMessage {
   std::string text;
 };
 
-// A family of chat formats recognised from the model's own template.
+// How a conversation becomes a prompt.
 class ChatFormat {
  public:
   virtual ~ChatFormat() = default;
-  // "chatml", "llama2", "llama3", "mistral", "zephyr", "gemma", "phi", "deepseek".
-  virtual std::string_view family() const = 0;
   // Tokens of the whole conversation, ready for the assistant's next turn; BOS included where the
-  // model wants one. Special tokens come from the template only, never from `messages`.
+  // model wants one. Special tokens never come from the texts of `messages`. Throws Error{kUsage}
+  // for a conversation that the format refuses.
   virtual std::vector<Token> Format(std::span<const ChatMessage> messages) const = 0;
-  // Tokens to append after the assistant's answer (whose end token was generated or not, see
-  // `ended`) so that the cache can be kept: closes that turn, adds `message`, opens the next one.
-  virtual std::vector<Token> Continue(const ChatMessage& message, bool ended) const = 0;
+};
+
+struct ChatRequest {
+  std::string messages;               // JSON: a list of {"role": ..., "content": ..., ...}
+  std::string tools;                  // JSON: a list of tools; empty: none
+  bool add_generation_prompt = true;  // opens the turn that the model writes next
+};
+
+struct ChatPrompt {
+  std::string text;  // byte for byte as Python's jinja2 renders the template
+  std::vector<Token> tokens;
+};
+
+// A model's chat template: a program that writes the prompt. Immutable and safe to share between
+// threads.
+class ChatTemplate : public ChatFormat {
+ public:
+  // Throws Error{kUsage}: for JSON that is no conversation, and naming the template's line for what
+  // it refuses or does wrong.
+  virtual ChatPrompt Render(const ChatRequest& request) const = 0;
 };
 
 // Turns tokens into text piece by piece; a UTF-8 character whose bytes are spread over several

@@ -142,12 +142,13 @@ const Tokenizer& ModelFileImpl::tokenizer() const {
   return *tokenizer_;
 }
 
-const ChatFormat* ModelFileImpl::chat() const {
+const ChatTemplate* ModelFileImpl::chat() const {
   const Tokenizer& of_model = tokenizer();
-  if (!source_.chat_template) return nullptr;
-  std::call_once(chat_once_, [&] {
-    chat_ = MakeChatFormat(*source_.chat_template, *source_.tokenizer, of_model);
-  });
+  ChatTemplateTexts texts{source_.chat_template, source_.named_chat_templates};
+  if (!options_.chat_template.empty()) texts = {options_.chat_template, {}};
+  if (!texts.text && texts.named.empty()) return nullptr;
+  std::call_once(chat_once_,
+                 [&] { chat_ = MakeChatTemplate(texts, *source_.tokenizer, of_model); });
   return chat_.get();
 }
 

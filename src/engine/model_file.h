@@ -37,7 +37,7 @@ class ModelFileImpl : public ModelFile {
   }
   MemoryPlan Plan(const SessionOptions& options, const EngineCapacity& capacity) const override;
   const Tokenizer& tokenizer() const override;
-  const ChatFormat* chat() const override;
+  const ChatTemplate* chat() const override;
 
   const EngineOptions& options() const { return options_; }
   const LoadedModel& source() const { return source_; }
@@ -60,7 +60,7 @@ class ModelFileImpl : public ModelFile {
   std::unique_ptr<Backend> sizing_;  // answers questions about sizes, computes nothing
   mutable std::once_flag tokenizer_once_, chat_once_;
   mutable std::unique_ptr<Tokenizer> tokenizer_;
-  mutable std::unique_ptr<ChatFormat> chat_;
+  mutable std::unique_ptr<ChatTemplate> chat_;
 };
 
 }  // namespace quantspec

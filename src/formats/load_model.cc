@@ -85,6 +85,18 @@ void ReadTokenizer(const GgufFile& file, LoadedModel& model) {
       std::min(model.config.info.vocab, static_cast<int>(model.tokenizer->pieces.size()));
 }
 
+void ReadChatTemplates(const Gguf& file, LoadedModel& model) {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  if (const auto text = file.String(kKey)) model.chat_template = *text;
+  const std::string prefix = std::string(kKey) + ".";
+  for (const Gguf::Entry& entry : file.entries()) {
+    if (entry.key.rfind(prefix, 0) != 0) continue;
+    if (const auto text = file.String(entry.key)) {
+      model.named_chat_templates.emplace_back(entry.key.substr(prefix.size()), *text);
+    }
+  }
+}
+
 }  // namespace
 
 LoadedModel LoadModel(const std::string& path) {
@@ -108,7 +120,7 @@ LoadedModel LoadModel(const std::string& path) {
   }
   model.SortTensors();
   ReadTokenizer(files.front(), model);
-  if (const auto text = first.String("tokenizer.chat_template")) model.chat_template = *text;
+  ReadChatTemplates(first, model);
   for (const Gguf::Entry& entry : first.entries()) {
     model.metadata.emplace_back(entry.key, std::visit(ValueText{}, entry.value));
   }

@@ -71,6 +71,8 @@ struct LoadedModel {
   std::optional<TokenizerSpec> tokenizer;
   std::optional<Error> no_tokenizer;  // why `tokenizer` is empty
   std::optional<std::string> chat_template;
+  // Others by name, e.g. "tool_use".
+  std::vector<std::pair<std::string, std::string>> named_chat_templates;
   std::vector<std::pair<std::string, std::string>> metadata;  // (key, printable value)
   std::vector<std::string> warnings;                          // what was guessed; for the user
   // What the source calls a tensor of ours.

@@ -86,7 +86,9 @@ def main():
             lambda c: ("a" + c + "\u03a3").lower()[-1] == "\u03c2" and not c.isalpha())),
         table("CaseShift", "kToLower", shifts(str.lower)),
         table("CaseShift", "kToUpper", shifts(str.upper)),
-        texts("kToSeveralUpper", several(str.upper))])
+        texts("kToSeveralUpper", several(str.upper)),
+        texts("kToTitle", [(c, chr(c).title()) for c in CODES
+                           if chr(c).title() != chr(c).upper()])])
 
 
 if __name__ == "__main__":

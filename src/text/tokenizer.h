@@ -1,8 +1,12 @@
-// Tokenizers and chat formats from plain data.
+// Tokenizers and chat templates from plain data.
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "quantspec/text.h"
 #include "text/tokenizer_spec.h"
@@ -13,9 +17,18 @@ namespace quantspec {
 // The result copies what it needs.
 std::unique_ptr<Tokenizer> MakeTokenizer(const TokenizerSpec& spec);
 
-// The chat format that `chat_template` belongs to. Throws Error{kUnsupported} naming `--chat off`
-// for a template of no known family. `tokenizer`, made from `spec`, must outlive the result.
-std::unique_ptr<ChatFormat> MakeChatFormat(std::string_view chat_template,
-                                           const TokenizerSpec& spec, const Tokenizer& tokenizer);
+// The templates of a model.
+struct ChatTemplateTexts {
+  std::optional<std::string> text;                              // the usual one
+  std::vector<std::pair<std::string, std::string>> named = {};  // "default", "tool_use", ...
+};
+
+// Conversations with tools are written by "tool_use" where there is one, all others by `text` or
+// "default". `tokenizer`, made from `spec`, must outlive the result. Throws Error{kUnsupported}
+// naming the line of a template that cannot be read, and where there is no template for a
+// conversation.
+std::unique_ptr<ChatTemplate> MakeChatTemplate(const ChatTemplateTexts& texts,
+                                               const TokenizerSpec& spec,
+                                               const Tokenizer& tokenizer);
 
 }  // namespace quantspec

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes chat.json: the families' published chat templates and what Jinja makes of conversations.
+"""Writes chat.json: published chat templates and what Jinja makes of conversations.
 
     make_chat_golden.py --model SmolLM2.gguf
 
@@ -14,8 +14,7 @@ import json
 import pathlib
 
 import gguf
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from jinja_reference import render
 from make_tokenizer_golden import HuggingFace
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -255,32 +254,32 @@ DEEPSEEK_R1_THINK = DEEPSEEK_R1.replace(
 IM = ["<|im_start|>", "<|im_end|>"]
 HEADERS = ["<|start_header_id|>", "<|end_header_id|>"]
 DEEPSEEK = ["<\uff5cbegin\u2581of\u2581sentence\uff5c>", "<\uff5cend\u2581of\u2581sentence\uff5c>"]
-# name, family, template, bos, eos, further special tokens
-FAMILIES = [
-    ("chatml", "chatml", "{% for message in messages %}" + CHATML_TURNS, *IM, []),
-    ("qwen2", "chatml", "{% for message in messages %}"
+# name, template, bos, eos, further special tokens
+TEMPLATES = [
+    ("chatml", "{% for message in messages %}" + CHATML_TURNS, *IM, []),
+    ("qwen2", "{% for message in messages %}"
      "{% if loop.first and messages[0]['role'] != 'system' %}"
      "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}" +
      CHATML_TURNS, "<|endoftext|>", "<|im_end|>", IM[:1]),
-    ("qwen2.5", "chatml", QWEN25, "<|endoftext|>", "<|im_end|>", IM[:1]),
-    ("qwen3", "chatml", QWEN3, "<|endoftext|>", "<|im_end|>", IM[:1]),
-    ("llama2", "llama2", LLAMA2, "<s>", "</s>", []),
-    ("llama3", "llama3", LLAMA3, "<|begin_of_text|>", "<|eot_id|>", HEADERS),
-    ("llama3.1", "llama3", LLAMA31, "<|begin_of_text|>", "<|eot_id|>", HEADERS),
-    ("mistral-v0.1", "mistral", MISTRAL1, "<s>", "</s>", []),
-    ("mistral-v0.2", "mistral", MISTRAL2, "<s>", "</s>", []),
-    ("mistral-v0.3", "mistral", MISTRAL3, "<s>", "</s>", ["[INST]", "[/INST]"]),
-    ("zephyr", "zephyr", ZEPHYR, "<s>", "</s>", []),
-    ("gemma", "gemma", GEMMA, "<bos>", "<eos>", ["<start_of_turn>", "<end_of_turn>"]),
-    ("phi-3", "phi", PHI3, "<s>", "<|endoftext|>", ["<|user|>", "<|assistant|>", "<|system|>",
+    ("qwen2.5", QWEN25, "<|endoftext|>", "<|im_end|>", IM[:1]),
+    ("qwen3", QWEN3, "<|endoftext|>", "<|im_end|>", IM[:1]),
+    ("llama2", LLAMA2, "<s>", "</s>", []),
+    ("llama3", LLAMA3, "<|begin_of_text|>", "<|eot_id|>", HEADERS),
+    ("llama3.1", LLAMA31, "<|begin_of_text|>", "<|eot_id|>", HEADERS),
+    ("mistral-v0.1", MISTRAL1, "<s>", "</s>", []),
+    ("mistral-v0.2", MISTRAL2, "<s>", "</s>", []),
+    ("mistral-v0.3", MISTRAL3, "<s>", "</s>", ["[INST]", "[/INST]"]),
+    ("zephyr", ZEPHYR, "<s>", "</s>", []),
+    ("gemma", GEMMA, "<bos>", "<eos>", ["<start_of_turn>", "<end_of_turn>"]),
+    ("phi-3", PHI3, "<s>", "<|endoftext|>", ["<|user|>", "<|assistant|>", "<|system|>",
                                                    "<|end|>"]),
-    ("phi-3-bos", "phi", "{{ bos_token }}" + PHI3, "<s>", "<|endoftext|>",
+    ("phi-3-bos", "{{ bos_token }}" + PHI3, "<s>", "<|endoftext|>",
      ["<|user|>", "<|assistant|>", "<|end|>"]),
-    ("phi-4", "chatml", PHI4, "<|endoftext|>", "<|im_end|>", ["<|im_start|>", "<|im_sep|>"]),
-    ("deepseek-llm", "deepseek", DEEPSEEK_LLM, *DEEPSEEK, []),
-    ("deepseek-r1", "deepseek", DEEPSEEK_R1, *DEEPSEEK,
+    ("phi-4", PHI4, "<|endoftext|>", "<|im_end|>", ["<|im_start|>", "<|im_sep|>"]),
+    ("deepseek-llm", DEEPSEEK_LLM, *DEEPSEEK, []),
+    ("deepseek-r1", DEEPSEEK_R1, *DEEPSEEK,
      ["<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>"]),
-    ("deepseek-r1-think", "deepseek", DEEPSEEK_R1_THINK, *DEEPSEEK,
+    ("deepseek-r1-think", DEEPSEEK_R1_THINK, *DEEPSEEK,
      ["<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>"]),
 ]
 CONVERSATIONS = [
@@ -296,24 +295,17 @@ CONVERSATIONS = [
 ]
 
 
-def render(template, conversation, bos, eos):
-    def refuse(message):
-        raise ValueError(message)
-
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = refuse
+def render_messages(template, conversation, bos, eos):
     messages = [{"role": role, "content": text} for role, text in conversation]
-    return environment.from_string(template).render(
-        messages=messages, bos_token=bos, eos_token=eos, add_generation_prompt=True)
+    return render(template, {"messages": messages, "bos_token": bos, "eos_token": eos,
+                             "tools": None, "documents": None, "add_generation_prompt": True})
 
 
 def cases(template, bos, eos):
     for conversation in CONVERSATIONS:
-        try:
-            text = render(template, conversation, bos, eos)
-        except ValueError:
-            continue
-        yield {"messages": conversation, "text": text}
+        text = render_messages(template, conversation, bos, eos)
+        if text is not None:
+            yield {"messages": conversation, "text": text}
 
 
 def main():
@@ -324,8 +316,8 @@ def main():
     fields = {key: field.contents() for key, field in reader.fields.items()
               if key.startswith("tokenizer.")}
     entries = []
-    for name, family, template, bos, eos, special in FAMILIES:
-        entries.append({"name": name, "family": family, "template": template, "bos": bos,
+    for name, template, bos, eos, special in TEMPLATES:
+        entries.append({"name": name, "template": template, "bos": bos,
                         "eos": eos, "special": special, "cases": list(cases(template, bos, eos))})
     tokens = fields["tokenizer.ggml.tokens"]
     encoder = HuggingFace(tokens, fields["tokenizer.ggml.token_type"],
@@ -336,7 +328,7 @@ def main():
     demo = list(cases(template, bos, eos))
     for case in demo:
         case["tokens"] = encoder.parse(case["text"])
-    entries.append({"name": "smollm2", "family": "chatml", "template": template, "bos": bos,
+    entries.append({"name": "smollm2", "template": template, "bos": bos,
                     "eos": eos, "special": ["<|im_start|>"], "cases": demo})
     lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
     (HERE / "chat.json").write_text(f"[\n{lines}\n]\n")

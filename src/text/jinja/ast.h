@@ -88,7 +88,8 @@ struct Statement {
   int line;
   std::string text;  // data; a macro's name
   ExpressionPtr expression;
-  ExpressionPtr condition;  // kFor: of the elements that count
+  std::vector<ExpressionPtr> more;  // kPrint: what is printed behind it
+  ExpressionPtr condition;          // kFor: of the elements that count
   Target target;
   std::vector<std::pair<Target, ExpressionPtr>> bindings;  // kWith
   std::vector<Parameter> parameters;

@@ -50,12 +50,15 @@ uint32_t UpperCode(uint32_t code) {
   return Shifted(kToUpper, code);
 }
 
-const char* SeveralUpper(uint32_t code) {
-  for (const SeveralCharacters& one : kToSeveralUpper) {
+template <size_t Count>
+const char* FindText(const SeveralCharacters (&table)[Count], uint32_t code) {
+  for (const SeveralCharacters& one : table) {
     if (one.code == code) return one.text;
   }
   return nullptr;
 }
+
+const char* SeveralUpper(uint32_t code) { return FindText(kToSeveralUpper, code); }
 
 bool IsCased(uint32_t code) {
   return LowerCode(code) != code || UpperCode(code) != code || SeveralUpper(code) != nullptr ||
@@ -90,6 +93,8 @@ void AppendCased(const MarkedText& text, const std::vector<Character>& character
     } else if (LowerCode(code) != code) {
       AppendUtf8(LowerCode(code), &changed);
     }
+  } else if (const char* title = to == Case::kTitle ? FindText(kToTitle, code) : nullptr) {
+    changed = title;
   } else if (const char* several = SeveralUpper(code)) {
     changed = several;
   } else if (UpperCode(code) != code) {
@@ -213,17 +218,17 @@ MarkedText ToTitle(const MarkedText& text) {
   MarkedText out;
   bool in_word = false;
   for (size_t i = 0; i < characters.size(); ++i) {
-    AppendCased(text, characters, i, in_word ? Case::kLower : Case::kUpper, &out);
+    AppendCased(text, characters, i, in_word ? Case::kLower : Case::kTitle, &out);
     in_word = IsCased(characters[i].code);
   }
   return out;
 }
 
-MarkedText Capitalise(const MarkedText& text) {
+MarkedText Capitalise(const MarkedText& text, Case first) {
   const std::vector<Character> characters = Characters(text.bytes());
   MarkedText out;
   for (size_t i = 0; i < characters.size(); ++i) {
-    AppendCased(text, characters, i, i == 0 ? Case::kUpper : Case::kLower, &out);
+    AppendCased(text, characters, i, i == 0 ? first : Case::kLower, &out);
   }
   return out;
 }

@@ -31,11 +31,11 @@ std::vector<Character> Characters(std::string_view text);
 size_t CountCharacters(std::string_view text);
 void AppendUtf8(uint32_t code, std::string* text);
 
-enum class Case { kLower, kUpper, kSwapped };
+enum class Case { kLower, kUpper, kTitle, kSwapped };
 MarkedText ToCase(const MarkedText& text, Case to);
 // The first character of each word in upper case, the rest in lower (str.title).
 MarkedText ToTitle(const MarkedText& text);
-// The first character in upper case, the rest in lower.
-MarkedText Capitalise(const MarkedText& text);
+// The first character in title case (or `first`), the rest in lower.
+MarkedText Capitalise(const MarkedText& text, Case first = Case::kTitle);
 
 }  // namespace quantspec::jinja

@@ -70,6 +70,7 @@ Evaluator::Flow Evaluator::Execute(const Statement& statement) {
       break;
     case StatementKind::kPrint:
       Write(TextOf(Evaluate(*statement.expression)));
+      for (const ExpressionPtr& part : statement.more) Write(TextOf(Evaluate(*part)));
       break;
     case StatementKind::kIf:
       return ExecuteIf(statement);

@@ -163,21 +163,19 @@ ExpressionPtr ExpressionParser::ParseUnary(bool with_filters) {
   return with_filters ? ParsePostfixAndFilters(std::move(value)) : std::move(value);
 }
 
-bool ExpressionParser::EndsTuple(std::string_view end_name) const {
+bool ExpressionParser::EndsTuple() const {
   const TokenKind kind = current().kind;
-  return kind == TokenKind::kVariableEnd || kind == TokenKind::kBlockEnd || IsOperator(")") ||
-         (!end_name.empty() && IsName(end_name));
+  return kind == TokenKind::kVariableEnd || kind == TokenKind::kBlockEnd || IsOperator(")");
 }
 
-ExpressionPtr ExpressionParser::ParseTuple(Conditional conditional, std::string_view end_name,
-                                           bool in_parentheses) {
+ExpressionPtr ExpressionParser::ParseTuple(Conditional conditional, bool in_parentheses) {
   const Nesting nesting(*this);
   const int line = current().line;
   std::vector<ExpressionPtr> parts;
   bool is_tuple = false;
   while (true) {
     if (!parts.empty()) ExpectOperator(",");
-    if (EndsTuple(end_name)) break;
+    if (EndsTuple()) break;
     parts.push_back(ParseExpression(conditional));
     if (!IsOperator(",")) break;
     is_tuple = true;

@@ -36,13 +36,13 @@ class ExpressionParser {
   }
 
   ExpressionPtr ParseExpression(Conditional conditional = Conditional::kYes);
-  // An expression or several with commas between them. `end_name` ends it too.
+  // An expression or several with commas between them.
   ExpressionPtr ParseTuple(Conditional conditional = Conditional::kYes,
-                           std::string_view end_name = {}, bool in_parentheses = false);
+                           bool in_parentheses = false);
   ExpressionPtr ParsePrimary();
   // Filters behind `value`, the first one without its "|" if `starts_inline`. `value` may be null.
   ExpressionPtr ParseFilters(ExpressionPtr value, bool starts_inline);
-  Target ParseTarget(bool with_tuple, bool with_namespace, std::string_view end_name = {});
+  Target ParseTarget(bool with_tuple, bool with_namespace);
   std::string ParseNewName();
 
   // Counts what is within each other.
@@ -82,7 +82,7 @@ class ExpressionParser {
   void ParseArguments(Expression& call);
   void ParseArgument(Expression& call);
   std::string ParseDottedName(const char* what);
-  bool EndsTuple(std::string_view end_name) const;
+  bool EndsTuple() const;
   template <typename Operand>
   ExpressionPtr ParseChain(ExpressionKind kind, const std::vector<std::string_view>& operators,
                            const Operand& operand);

@@ -122,6 +122,7 @@ int64_t ReadNumber(std::string_view text, size_t* at, int64_t otherwise) {
 
 FormatSpec ParseFormatSpec(std::string_view text) {
   FormatSpec spec;
+  spec.is_empty = text.empty();
   size_t at = 0;
   const auto skip = [&](char c) { return at < text.size() && text[at] == c && (++at, true); };
   const std::vector<Character> all = Characters(text);
@@ -159,7 +160,7 @@ FormatSpec ParseFormatSpec(std::string_view text) {
 
 MarkedText FormatValue(Runtime& runtime, const Value& value, const FormatSpec& spec) {
   const bool as_text = spec.type == 's' || spec.type == '\0';
-  if (value.is_number() && !(value.is_bool() && as_text)) {
+  if (value.is_number() && !(value.is_bool() && spec.is_empty)) {
     if (spec.type == 's') throw Failure("format: found the type 's' for a number");
     if (spec.type == 'c') {
       std::string one;
@@ -170,7 +171,7 @@ MarkedText FormatValue(Runtime& runtime, const Value& value, const FormatSpec& s
     }
     return FormatNumber(runtime, value, spec);
   }
-  if (!as_text || spec.align == '=') {
+  if (!as_text || spec.align == '=' || !(value.is_text() || spec.is_empty)) {
     CheckDefined(value);
     throw Failure("format: found a " + value.TypeName() + ", expected a number");
   }

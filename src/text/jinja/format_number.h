@@ -18,6 +18,7 @@ struct FormatSpec {
   int64_t width = 0;
   int64_t precision = -1;  // -1: none
   char type = '\0';
+  bool is_empty = false;  // nothing was said at all
 };
 
 // Of "{:...}". Throws Failure.

@@ -119,7 +119,7 @@ class BraceFormatter {
       : runtime_(runtime), arguments_(arguments) {}
 
   MarkedText Run(const MarkedText& text, int depth) {
-    if (depth > 1) throw Failure("format: found fields nested too deeply");
+    if (depth > 2) throw Failure("format: found fields nested too deeply");
     const std::string_view bytes = text.bytes();
     MarkedText out;
     for (size_t at = 0; at < bytes.size();) {

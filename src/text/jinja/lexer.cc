@@ -134,6 +134,7 @@ class Lexer {
   }
 
   void Comment(size_t inside) {
+    if (inside == source_.size()) return Advance(inside);  // as jinja2 has it
     const size_t close = source_.find("#}", inside);
     if (close == std::string::npos) Fail("found no end of this comment, expected '#}'");
     const bool has_sign = close > inside && SignOf(source_[close - 1]) != '\0';
@@ -142,6 +143,7 @@ class Lexer {
 
   void Raw(size_t inside) {
     Advance(inside);
+    if (at_ == source_.size()) return;
     for (size_t begin = source_.find("{%", at_);; begin = source_.find("{%", begin + 2)) {
       if (begin == std::string::npos) Fail("found no end of this raw block, expected 'endraw'");
       const size_t end = TagWithWord(begin, "endraw", /*trims=*/true);

@@ -93,6 +93,7 @@ Value Attribute(Runtime& runtime, const Value& value, const Arguments& arguments
 
 Value Map(Runtime& runtime, const Value& value, const Arguments& arguments) {
   Values out;
+  if (!Truth(value)) return MakeList({}, ListKind::kGenerator);
   if (arguments.positional.empty()) {
     const Bound bound("map", arguments, {"attribute", "default"});
     bound.Need(0);
@@ -114,6 +115,7 @@ Value Map(Runtime& runtime, const Value& value, const Arguments& arguments) {
 // select and its like: elements, or those whose attribute, of which a test holds, or truth.
 Value Choose(Runtime& runtime, const char* filter, const Value& value, const Arguments& arguments,
              bool by_attribute, bool wanted) {
+  if (!Truth(value)) return MakeList({}, ListKind::kGenerator);
   Arguments rest = arguments;
   const auto take = [&] {
     Value first = rest.positional.front();

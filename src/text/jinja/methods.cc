@@ -244,6 +244,13 @@ Value CallMethod(Runtime& runtime, const Value& value, std::string_view name,
     throw Failure("found no method '" + std::string(name) + "' in a value of type " +
                   value.TypeName());
   }
+  static constexpr std::string_view kWithNames[] = {"split", "rsplit", "splitlines", "format"};
+  const bool takes_names =
+      value.is_text() &&
+      std::find(std::begin(kWithNames), std::end(kWithNames), name) != std::end(kWithNames);
+  if (!arguments.named.empty() && !takes_names) {
+    throw Failure(std::string(name) + ": found a named argument, expected values alone");
+  }
   if (value.is_text()) runtime.Bytes(value.text().size() / 8);
   return method(runtime, value, arguments);
 }

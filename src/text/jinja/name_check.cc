@@ -18,6 +18,7 @@ class Checker {
     // Bodies with a scope of their own are strict again, as in jinja2.
     constexpr bool inner = false;
     Check(statement.expression.get(), is_lenient);
+    for (const ExpressionPtr& part : statement.more) Check(part.get(), is_lenient);
     Check(statement.condition.get(), false);
     for (const auto& [target, value] : statement.bindings) Check(value.get(), is_lenient);
     for (const Parameter& parameter : statement.parameters) Check(parameter.otherwise.get(), false);

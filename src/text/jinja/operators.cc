@@ -177,6 +177,7 @@ Value RepeatList(Runtime& runtime, const List& list, int64_t count) {
 
 bool Contains(Runtime& runtime, const Value& container, const Value& value) {
   if (container.is_text()) {
+    runtime.Bytes(container.text().size() / 8);
     if (value.is_text()) return container.bytes().find(value.bytes()) != std::string::npos;
     CheckDefined(value);
     throw Failure("found " + value.TypeName() + " in str, expected a text");

@@ -218,6 +218,7 @@ Value ApplyFilter(Runtime& runtime, std::string_view name, const Value& value,
     throw Failure("found the filter " + Quote(name) + ", which does not exist");
   }
   runtime.Step();
+  if (value.is_text()) runtime.Bytes(value.text().size() / 8);
   return filter(runtime, value, arguments);
 }
 

@@ -85,11 +85,7 @@ class Parser : public ExpressionParser {
       loops_ = loops;
       return made;
     }
-    if (token.text == "print") {
-      Statement made = Make(StatementKind::kPrint, token);
-      made.expression = ParseTuple();
-      return made;
-    }
+    if (token.text == "print") return ParsePrint(token);
     if (token.text == "break" || token.text == "continue") {
       if (loops_ == 0) Fail(token.line, "found '" + token.text + "' outside a loop");
       return Make(token.text == "break" ? StatementKind::kBreak : StatementKind::kContinue, token);
@@ -102,6 +98,13 @@ class Parser : public ExpressionParser {
     }
     Fail(token.line, "found the unknown tag " + Quote(token.text) +
                          (ends.empty() ? "" : std::string(", expected ") + what));
+  }
+
+  Statement ParsePrint(const LexerToken& token) {
+    Statement made = Make(StatementKind::kPrint, token);
+    made.expression = ParseExpression();
+    while (SkipOperator(",")) made.more.push_back(ParseExpression());
+    return made;
   }
 
   Statement ParseIf(const LexerToken& token) {
@@ -120,9 +123,9 @@ class Parser : public ExpressionParser {
 
   Statement ParseFor(const LexerToken& token) {
     Statement made = Make(StatementKind::kFor, token);
-    made.target = ParseTarget(/*with_tuple=*/true, /*with_namespace=*/false, "in");
+    made.target = ParseTarget(/*with_tuple=*/true, /*with_namespace=*/false);
     if (!SkipName("in")) Refuse("'in'");
-    made.expression = ParseTuple(Conditional::kNo, "recursive");
+    made.expression = ParseTuple(Conditional::kNo);
     if (SkipName("if")) made.condition = ParseExpression();
     made.is_recursive = SkipName("recursive");
     std::string end;

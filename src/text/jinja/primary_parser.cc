@@ -51,7 +51,7 @@ ExpressionPtr ExpressionParser::ParsePrimary() {
       break;
   }
   if (SkipOperator("(")) {
-    ExpressionPtr inner = ParseTuple(Conditional::kYes, {}, /*in_parentheses=*/true);
+    ExpressionPtr inner = ParseTuple(Conditional::kYes, /*in_parentheses=*/true);
     ExpectOperator(")");
     return inner;
   }
@@ -258,13 +258,12 @@ Target ExpressionParser::ToTarget(const Expression& expression) const {
   return target;
 }
 
-Target ExpressionParser::ParseTarget(bool with_tuple, bool with_namespace,
-                                     std::string_view end_name) {
+Target ExpressionParser::ParseTarget(bool with_tuple, bool with_namespace) {
   std::vector<Target> parts;
   bool is_tuple = false;
   while (true) {
     if (!parts.empty()) ExpectOperator(",");
-    if (is_tuple && (EndsTuple(end_name) || IsOperator("="))) break;
+    if (is_tuple && EndsTuple()) break;
     if (with_namespace && current().kind == TokenKind::kName &&
         Is(ahead(), TokenKind::kOperator, ".")) {
       Target target;

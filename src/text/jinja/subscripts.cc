@@ -192,8 +192,7 @@ Value Slice(Runtime& runtime, const Value& value, const Value& begin, const Valu
   if (value.is_text()) return SliceText(runtime, value.text(), begin, end, step);
   const List* list = value.list();
   if (list == nullptr || !list->HasPlaces()) {
-    return Value::MakeUndefined("found a slice of a " + value.TypeName() +
-                                ", expected a text or a list");
+    throw Failure("found a slice of a " + value.TypeName() + ", expected a text or a list");
   }
   const auto size = static_cast<int64_t>(list->items.size());
   const SliceBounds bounds = BoundsOf(begin, end, step, size);

@@ -26,6 +26,7 @@ Value Changed(Runtime& runtime, const Value& value, const Arguments& arguments) 
 }
 MarkedText Lower(const MarkedText& text) { return ToCase(text, Case::kLower); }
 MarkedText Upper(const MarkedText& text) { return ToCase(text, Case::kUpper); }
+MarkedText Capital(const MarkedText& text) { return Capitalise(text); }
 // Unlike str.title, words begin behind spaces and brackets only.
 MarkedText Title(const MarkedText& text) {
   MarkedText out;
@@ -37,7 +38,7 @@ MarkedText Title(const MarkedText& text) {
   for (size_t i = 0; i < all.size();) {
     size_t end = i + 1;
     while (end < all.size() && splits(all[end]) == splits(all[i])) ++end;
-    out.Append(Capitalise(text.Slice(all[i].begin, all[end - 1].end)));
+    out.Append(Capitalise(text.Slice(all[i].begin, all[end - 1].end), Case::kUpper));
     i = end;
   }
   return out;
@@ -257,7 +258,7 @@ constexpr std::pair<std::string_view, Filter> kFilters[] = {
     {"lower", Changed<Lower>},
     {"upper", Changed<Upper>},
     {"title", Changed<Title>},
-    {"capitalize", Changed<Capitalise>},
+    {"capitalize", Changed<Capital>},
     {"trim", Trim},
     {"replace", ReplaceIn},
     {"indent", Indent},

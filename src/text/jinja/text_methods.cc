@@ -45,9 +45,7 @@ Values SplitWords(Runtime& runtime, const MarkedText& text, int64_t limit, bool 
     }
     size_t end = i;
     if (limit >= 0 && static_cast<int64_t>(words.size()) == limit) {
-      end = count;
-      while (IsSpaceCode(at(end - 1).code)) --end;
-      slice(i, end - 1);
+      slice(i, count - 1);
       break;
     }
     while (end < count && !IsSpaceCode(at(end).code)) ++end;
@@ -212,6 +210,7 @@ Value Changed(Runtime& runtime, const Value& self, const Arguments& arguments) {
 }
 MarkedText Lower(const MarkedText& text) { return ToCase(text, Case::kLower); }
 MarkedText Upper(const MarkedText& text) { return ToCase(text, Case::kUpper); }
+MarkedText Capital(const MarkedText& text) { return Capitalise(text); }
 MarkedText Swapped(const MarkedText& text) { return ToCase(text, Case::kSwapped); }
 
 constexpr std::pair<std::string_view, Method> kMethods[] = {
@@ -236,7 +235,7 @@ constexpr std::pair<std::string_view, Method> kMethods[] = {
     {"upper", Changed<Upper>},
     {"swapcase", Changed<Swapped>},
     {"title", Changed<ToTitle>},
-    {"capitalize", Changed<Capitalise>},
+    {"capitalize", Changed<Capital>},
 };
 
 }  // namespace
