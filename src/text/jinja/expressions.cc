@@ -152,6 +152,8 @@ Arguments Evaluator::EvaluateArguments(const Expression& expression) {
     CheckDefined(more);
     if (more.dict() == nullptr)
       throw Failure("found ** before a " + more.TypeName() + ", expected a dict");
+    const auto count = static_cast<int64_t>(more.dict()->items.size());
+    Step(count * (1 + count / 16));
     for (const auto& [name, value] : more.dict()->items) {
       if (!name.is_text()) throw Failure("found a key that is no text behind **");
       arguments.AddNamed(name.bytes(), value);

@@ -51,11 +51,12 @@ void AddPairs(Runtime& runtime, const Arguments& arguments, Dict* dict) {
     const Value& value = arguments.positional[0];
     CheckDefined(value);
     if (value.dict() != nullptr) {
-      dict->items = value.dict()->items;
+      *dict = *value.dict();
     } else {
       for (const Value& pair : Elements(runtime, value)) {
         const Values parts = Elements(runtime, pair);
         if (parts.size() != 2) throw Failure("dict: found an element that is no pair");
+        runtime.Step(1 + static_cast<int64_t>(dict->items.size() / 8));
         dict->Set(parts[0], parts[1]);
       }
     }

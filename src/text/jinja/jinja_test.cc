@@ -108,6 +108,21 @@ TEST(Jinja, TemplatesThatTakeTooMuchAreEnded) {
   EXPECT_THAT(ErrorOf(filters + " }}"), HasSubstr("fewer filters"));
 }
 
+TEST(Jinja, ValuesThatGrowWithoutTextAreEnded) {
+  const std::string twice =
+      "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = [n.l, n.l] %}{% endfor "
+      "%}";
+  EXPECT_THAT(ErrorOf(twice + "{{ n.l }}"), HasSubstr("too many parts"));
+  EXPECT_THAT(ErrorOf(twice + "{{ n.l|tojson }}"), HasSubstr("too many parts"));
+  EXPECT_THAT(ErrorOf(twice + "{{ [n.l] == [[n.l[0], n.l[1]]] }}"), HasSubstr("steps"));
+  EXPECT_THAT(ErrorOf("{% set n = namespace(l=[]) %}{% for i in range(9999) %}"
+                      "{% set n.l = [n.l] %}{% endfor %}"),
+              HasSubstr("within each other"));
+  EXPECT_THAT(ErrorOf("{% set n = namespace(l={}) %}{% for i in range(9999) %}"
+                      "{% set n.l = {'a': n.l} %}{% endfor %}"),
+              HasSubstr("within each other"));
+}
+
 TEST(Jinja, LongChainsAreNoDeepOnes) {
   std::string sum = "{{ 1";
   for (int i = 0; i < 5000; ++i) sum += " + 1";
@@ -119,7 +134,7 @@ TEST(Jinja, LongChainsAreNoDeepOnes) {
 
 TEST(Jinja, ANamespaceInItselfIsNoTrouble) {
   EXPECT_THAT(ErrorOf("{% set n = namespace() %}{% set n.n = n %}{{ n }}"),
-              HasSubstr("too deeply"));
+              HasSubstr("within another"));
   EXPECT_EQ(Render("{% set n = namespace() %}{% set n.n = n %}{{ n.n.n is defined }}").bytes(),
             "True");
 }

@@ -32,7 +32,7 @@ Value Convert(const Json& json, Origin origin, int depth) {
     case Json::value_t::object: {
       const auto dict = std::make_shared<Dict>();
       for (const auto& [name, one] : json.items()) {
-        dict->items.emplace_back(Value(name, origin), Convert(one, origin, depth + 1));
+        dict->Append(Value(name, origin), Convert(one, origin, depth + 1));
       }
       return Value(dict);
     }

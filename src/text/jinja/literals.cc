@@ -11,7 +11,14 @@
 namespace quantspec::jinja {
 namespace {
 
-constexpr int kDeepest = 100;
+// Of a value that is shown as a text: elements and 16 bytes of text.
+constexpr int64_t kMostShown = int64_t{1} << 24;
+
+void CheckExtent(const Value& value) {
+  if (value.extent().weight <= kMostShown) return;
+  throw Failure("found a value with too many parts to be shown as a text");
+}
+
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 void AppendHex(uint32_t code, int digits, std::string* text) {
@@ -80,7 +87,8 @@ void RepresentText(const MarkedText& text, MarkedText* out) {
   out->Append({&quote, 1}, Origin::kValue);
 }
 
-void RepresentTo(const Value& value, int depth, MarkedText* out);
+// `in_namespace`: a namespace may hold itself, so none is shown within another.
+void RepresentTo(const Value& value, bool in_namespace, MarkedText* out);
 
 template <typename Items, typename Add>
 void RepresentItems(const Items& items, const char* open, const char* close, const Add& add,
@@ -93,10 +101,10 @@ void RepresentItems(const Items& items, const char* open, const char* close, con
   out->Append(close, Origin::kValue);
 }
 
-void RepresentPair(const std::pair<Value, Value>& item, int depth, MarkedText* out) {
-  RepresentTo(item.first, depth, out);
+void RepresentPair(const std::pair<Value, Value>& item, bool in_namespace, MarkedText* out) {
+  RepresentTo(item.first, in_namespace, out);
   out->Append(": ", Origin::kValue);
-  RepresentTo(item.second, depth, out);
+  RepresentTo(item.second, in_namespace, out);
 }
 
 void RepresentRange(const List& list, MarkedText* out) {
@@ -109,8 +117,8 @@ void RepresentRange(const List& list, MarkedText* out) {
               Origin::kValue);
 }
 
-void RepresentList(const List& list, int depth, MarkedText* out) {
-  const auto add = [&](const Value& item) { RepresentTo(item, depth + 1, out); };
+void RepresentList(const List& list, bool in_namespace, MarkedText* out) {
+  const auto add = [&](const Value& item) { RepresentTo(item, in_namespace, out); };
   switch (list.kind) {
     case ListKind::kList:
       return RepresentItems(list.items, "[", "]", add, out);
@@ -127,20 +135,22 @@ void RepresentList(const List& list, int depth, MarkedText* out) {
   }
 }
 
-void RepresentTo(const Value& value, int depth, MarkedText* out) {
-  if (depth > kDeepest) throw Failure("found values nested too deeply to be shown");
+void RepresentTo(const Value& value, bool in_namespace, MarkedText* out) {
   if (value.is_text()) {
     if (value.text().is_markup()) out->Append("Markup(", Origin::kValue);
     RepresentText(value.text(), out);
     if (value.text().is_markup()) out->Append(")", Origin::kValue);
   } else if (const List* list = value.list()) {
-    RepresentList(*list, depth, out);
+    RepresentList(*list, in_namespace, out);
   } else if (const Dict* dict = value.dict()) {
     RepresentItems(
-        dict->items, "{", "}", [&](const auto& item) { RepresentPair(item, depth + 1, out); }, out);
+        dict->items, "{", "}", [&](const auto& item) { RepresentPair(item, in_namespace, out); },
+        out);
   } else if (const auto* space = dynamic_cast<Namespace*>(value.object())) {
+    if (in_namespace) throw Failure("found a namespace within another to be shown as a text");
+    for (const auto& [name, one] : space->values()) CheckExtent(one);
     const auto add = [&](const std::pair<std::string, Value>& item) {
-      RepresentPair({Value(item.first, Origin::kTemplate), item.second}, depth + 1, out);
+      RepresentPair({Value(item.first, Origin::kTemplate), item.second}, true, out);
     };
     RepresentItems(space->values(), "<Namespace {", "}>", add, out);
   } else if (value.is_undefined()) {
@@ -161,7 +171,6 @@ class JsonWriter {
   explicit JsonWriter(const JsonStyle& style) : style_(style) {}
 
   void Add(const Value& value, int depth) {
-    if (depth > kDeepest) throw Failure("tojson: found values nested too deeply");
     if (value.is_text()) {
       AddText(value.text());
     } else if (value.is_none() || value.is_number()) {
@@ -322,12 +331,14 @@ MarkedText TextOf(const Value& value) {
 }
 
 MarkedText Represent(const Value& value) {
+  CheckExtent(value);
   MarkedText text;
-  RepresentTo(value, 0, &text);
+  RepresentTo(value, false, &text);
   return text;
 }
 
 MarkedText ToJson(const Value& value, const JsonStyle& style) {
+  CheckExtent(value);
   JsonWriter writer(style);
   writer.Add(value, 0);
   return writer.Take();

@@ -170,7 +170,7 @@ Value CountElements(Runtime& runtime, const Value& self, const Arguments& argume
   const Bound bound("count", arguments, {"value"});
   int64_t count = 0;
   for (const Value& item : self.list()->items) {
-    runtime.Step();
+    runtime.Walk(item);
     count += Equal(item, bound.Need(0)) ? 1 : 0;
   }
   return Value(count);
@@ -179,7 +179,7 @@ Value CountElements(Runtime& runtime, const Value& self, const Arguments& argume
 Value IndexOfElement(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Bound bound("index", arguments, {"value"});
   for (size_t i = 0; i < self.list()->items.size(); ++i) {
-    runtime.Step();
+    runtime.Walk(self.list()->items[i]);
     if (Equal(self.list()->items[i], bound.Need(0))) return Value(static_cast<int64_t>(i));
   }
   throw Failure("index: found no such element, expected one");

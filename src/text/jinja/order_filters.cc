@@ -27,8 +27,8 @@ struct Keyed {
 };
 
 bool ComesBefore(Runtime& runtime, const Keyed& a, const Keyed& b) {
-  runtime.Step();
   for (size_t i = 0; i < a.keys.size(); ++i) {
+    runtime.Walk(a.keys[i]);
     if (Equal(a.keys[i], b.keys[i])) continue;
     return Less(a.keys[i], b.keys[i]);
   }
@@ -111,7 +111,7 @@ Value Unique(Runtime& runtime, const Value& value, const Arguments& arguments) {
   for (const Value& one : Elements(runtime, value)) {
     const Value key = KeyOf(runtime, one, bound[1], bound.Flag(0, false));
     CheckHashable(key);
-    runtime.Step(static_cast<int64_t>(seen.size()));
+    for (const Value& old : seen) runtime.Walk(old);
     if (std::any_of(seen.begin(), seen.end(), [&](const Value& old) { return Equal(old, key); })) {
       continue;
     }

@@ -29,6 +29,8 @@ class Runtime {
     bytes_ += static_cast<int64_t>(count);
     if (bytes_ > limits_.bytes) Refuse("bytes of text");
   }
+  // A walk over a value and all that is in it.
+  void Walk(const Value& value) { Step(1 + value.extent().weight / 8); }
   // `count` texts of `size` bytes, a product that may overflow.
   void Bytes(size_t size, size_t count) {
     if (size != 0 && count > static_cast<size_t>(limits_.bytes) / size) Refuse("bytes of text");

@@ -36,6 +36,7 @@ Value CharacterAt(const MarkedText& text, int64_t index) {
 Value ItemOf(Runtime& runtime, const Value& value, const Value& key) {
   if (const Dict* dict = value.dict()) {
     CheckDefined(key);
+    runtime.Step(static_cast<int64_t>(dict->items.size() / 64));
     const List* list = key.list();
     const bool is_hashable =
         key.dict() == nullptr && (list == nullptr || list->kind == ListKind::kTuple);
@@ -100,6 +101,7 @@ void ForEachIn(Runtime& runtime, const SliceBounds& bounds, int64_t size, const 
 
 Value SliceText(Runtime& runtime, const MarkedText& text, const Value& begin, const Value& end,
                 const Value& step) {
+  runtime.Bytes(text.size() / 8);
   const bool is_ascii = IsAscii(text.bytes());
   std::vector<Character> characters;
   if (!is_ascii) characters = Characters(text.bytes());

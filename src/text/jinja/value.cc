@@ -1,8 +1,16 @@
 #include "text/jinja/value.h"
 
+#include <algorithm>
+
 #include "text/jinja/operators.h"
 
 namespace quantspec::jinja {
+namespace {
+
+constexpr int kDeepest = 200;
+constexpr int64_t kMostWeight = int64_t{1} << 40;
+
+}  // namespace
 
 Value Value::MakeUndefined(std::string reason) {
   Value value;
@@ -38,8 +46,31 @@ std::string Value::TypeName() const {
   return "generator";
 }
 
+void Extent::Add(const Value& part) {
+  const Extent other = part.extent();
+  depth = std::max(depth, other.depth + 1);
+  weight = std::min(weight + other.weight, kMostWeight);
+  if (depth > kDeepest) throw Failure("found more than 200 lists and dicts within each other");
+}
+
+Extent Value::extent() const {
+  if (const List* own = list()) return own->extent;
+  if (const Dict* own = dict()) return own->extent;
+  return {0, is_text() ? 1 + static_cast<int64_t>(text().size() / 16) : 1};
+}
+
 Value MakeList(Values items, ListKind kind) {
-  return Value(std::make_shared<List>(List{kind, std::move(items)}));
+  auto list = std::make_shared<List>();
+  list->kind = kind;
+  for (const Value& item : items) list->extent.Add(item);
+  list->items = std::move(items);
+  return Value(std::move(list));
+}
+
+void Dict::Append(Value key, Value value) {
+  extent.Add(key);
+  extent.Add(value);
+  items.emplace_back(std::move(key), std::move(value));
 }
 
 const Value* Dict::Find(std::string_view key) const {
@@ -60,9 +91,10 @@ const Value* Dict::Find(const Value& key) const {
 void Dict::Set(const Value& key, Value value) {
   CheckHashable(key);
   if (const Value* found = Find(key)) {
+    extent.Add(value);
     *const_cast<Value*>(found) = std::move(value);
   } else {
-    items.emplace_back(key, std::move(value));
+    Append(key, std::move(value));
   }
 }
 

@@ -21,6 +21,7 @@ class Failure : public std::runtime_error {
 };
 
 class Value;
+struct Extent;
 struct List;
 struct Dict;
 class Object;
@@ -74,6 +75,7 @@ class Value {
   }
   const Undefined* undefined() const { return Get<UndefinedPtr>(); }
 
+  Extent extent() const;
   // Python's name of the type: "str", "NoneType".
   std::string TypeName() const;
   // True for the same object, as Python's `is` for what the language has only once.
@@ -104,9 +106,19 @@ enum class ListKind : uint8_t {
   kGenerator,  // neither; can be read once
 };
 
+// How large a value is with all that is in it; what is shared counts wherever it stands.
+struct Extent {
+  int depth = 0;       // of lists and dicts within each other
+  int64_t weight = 1;  // elements, and texts by their length
+
+  // Makes room for a part. Throws Failure for more than 200 lists and dicts within each other.
+  void Add(const Value& part);
+};
+
 struct List {
   ListKind kind = ListKind::kList;
   Values items;
+  Extent extent = {};
   bool is_read = false;  // kGenerator
 
   bool HasPlaces() const { return kind <= ListKind::kRange; }
@@ -115,7 +127,10 @@ Value MakeList(Values items, ListKind kind = ListKind::kList);
 
 struct Dict {
   std::vector<std::pair<Value, Value>> items;  // in the order of insertion
+  Extent extent = {};
 
+  // Of a key that is not in it yet.
+  void Append(Value key, Value value);
   const Value* Find(std::string_view key) const;
   const Value* Find(const Value& key) const;
   // Throws Failure for keys that Python cannot hash.
