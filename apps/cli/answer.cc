@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/arguments.h"
+#include "cli/common.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/stop_text.h"

@@ -1,13 +1,13 @@
 // From documents and a question to a prompt, and from generated tokens to shown text.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "cli/common.h"
 #include "cli/documents.h"
 #include "quantspec/engine.h"
 

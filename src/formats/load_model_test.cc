@@ -27,6 +27,7 @@ TEST(LoadModel, GivesConfigTensorsTokenizerAndMetadata) {
   const TestFolder folder("load");
   GgufTestFile file = TinyGguf();
   AddText(file, "tokenizer.chat_template", "a template");
+  AddText(file, "tokenizer.chat_template.tool_use", "another");
   const LoadedModel model = LoadModel(folder.Write("tiny.gguf", file.Finish()));
   EXPECT_EQ(model.name, folder.Path("tiny.gguf"));
   EXPECT_EQ(model.config.info.vocab, 300);
@@ -39,6 +40,8 @@ TEST(LoadModel, GivesConfigTensorsTokenizerAndMetadata) {
   EXPECT_EQ(model.Find("head"), nullptr);
   EXPECT_EQ(model.tokenizer->pieces.size(), 264u);
   EXPECT_EQ(model.chat_template, "a template");
+  EXPECT_THAT(model.named_chat_templates,
+              testing::ElementsAre(testing::Pair("tool_use", "another")));
   EXPECT_THAT(model.metadata, testing::Contains(testing::Pair("llama.block_count", "1")));
   EXPECT_THAT(model.metadata,
               testing::Contains(testing::Pair("tokenizer.ggml.token_type",

@@ -9,15 +9,16 @@ from make_corpus import F32, I32, TEXT, U32, array, entry, tensor_file
 
 OUT = pathlib.Path(__file__).resolve().parent / "corpus" / "tokenizer"
 TEMPLATES = {
-    "chatml": "{{ '<|im_start|>system\\nBe kind.<|im_end|>\\n' }}<|im_start|>{{ message['role'] }}",
-    "llama2": "{{ bos_token + '[INST] ' + '<<SYS>>\\n' + content + ' [/INST]' }}",
-    "llama3": "<|start_header_id|>user<|end_header_id|>\n\n{{ content | trim }}<|eot_id|>",
-    "mistral": "{{ bos_token }}{{ '[INST] ' + message['content'] + ' [/INST]' }}",
-    "zephyr": "{{ '<|user|>\\n' + message['content'] + eos_token }}<|assistant|>",
-    "gemma": "<start_of_turn>user\n{{ content }}<end_of_turn>\n<start_of_turn>model\n",
-    "phi": "{{ '<|user|>\\n' + message['content'] + '<|end|>\\n<|assistant|>\\n' }}",
-    "deepseek": "<\uff5cUser\uff5c>{{ content }}<\uff5cAssistant\uff5c>",
-    "unknown": "{{ content }}",
+    "chatml": "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m['content'] }}<|im_end|>\n"
+              "{% endfor %}<|im_start|>assistant\n",
+    "llama2": "{{ bos_token }}{% for m in messages %}{{ '[INST] ' + m.content|trim + ' [/INST]' }}"
+              "{% endfor %}",
+    "llama3": "{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
+              "{{ m.content | trim }}<|eot_id|>{% endfor %}",
+    "zephyr": "{%- for m in messages -%}<|{{ m.role }}|>\n{{ m.content + eos_token }}{%- endfor %}",
+    "gemma": "{{ raise_exception('no system') if messages[0].role == 'system' }}",
+    "deepseek": "<\uff5cUser\uff5c>{{ messages[-1].content.split()[0] }}<\uff5cAssistant\uff5c>",
+    "broken": "{% for m in messages %}{{ m.content",
 }
 
 
