@@ -1,10 +1,11 @@
 """quantspec chat through pipes: turns, commands, a full context, Ctrl-C."""
 
+import json
 import signal
 import subprocess
 
 import harness
-from harness import MODEL, run, start
+from harness import MODEL, run, start, temporary_file
 
 
 def chat(lines, *arguments):
@@ -37,6 +38,26 @@ class Chat(harness.ProgramTest):
         alone = chat(["What is my name?"]).stdout
         both = chat(["My name is Ishmael.", "What is my name?"]).stdout
         self.assertFalse(both.endswith(alone), "the second answer knows the first message")
+
+    def test_a_template_that_rewrites_answers_is_read_again(self):
+        shouting = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content|upper if "
+                    "m.role == 'assistant' else m.content }}<|im_end|>\n{% endfor %}"
+                    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+        long = "The sea is wide and the wind is fair today. " * 60 + "Say one word."
+        with temporary_file(shouting) as path:
+            arguments = ["--chat-template", path, "--context", 2048]
+            first = chat([long], *arguments).stdout
+            both = chat([long, "And another one?"], *arguments).stdout
+            messages = [{"role": "user", "content": long},
+                        {"role": "assistant", "content": first.removesuffix("\n")},
+                        {"role": "user", "content": "And another one?"}]
+            prompt = run("template", "--model", MODEL, "--template", path, "--messages", "-",
+                         text=json.dumps(messages)).stdout
+        self.assertTrue(both.startswith(first), both)
+        with temporary_file("{% raw %}" + prompt + "\n{% endraw %}") as path:
+            again = run("generate", "--model", MODEL, "--quiet", "--max-tokens", 12, "--context",
+                        2048, "--chat-template", path, "--prompt", "unused").stdout
+        self.assertEqual(both, first + again)
 
     def test_exit_ends_and_help_explains(self):
         done = chat(["/help", "/exit", "not read any more"])
