@@ -50,6 +50,8 @@ class Evaluator : public Runtime {
   Value EvaluateOrNone(const ExpressionPtr& expression);
   Value EvaluateName(const std::string& name);
   Value EvaluateParts(const Expression& expression);
+  Value EvaluateSlice(const Expression& expression);
+  Value EvaluateAndOr(const Expression& expression);
   Value EvaluateArithmetic(const Expression& expression);
   Value EvaluateComparison(const Expression& expression);
   Value EvaluateJoin(const Expression& expression);

@@ -28,12 +28,8 @@ Value Evaluator::Evaluate(const Expression& expression) {
       const Value value = Evaluate(*expression.parts[0]);
       return GetItem(*this, value, Evaluate(*expression.parts[1]));
     }
-    case ExpressionKind::kSlice: {
-      const Value value = Evaluate(*expression.parts[0]);
-      const Value begin = EvaluateOrNone(expression.parts[1]);
-      const Value end = EvaluateOrNone(expression.parts[2]);
-      return Slice(*this, value, begin, end, EvaluateOrNone(expression.parts[3]));
-    }
+    case ExpressionKind::kSlice:
+      return EvaluateSlice(expression);
     case ExpressionKind::kCall:
       return EvaluateCall(expression, {});
     case ExpressionKind::kFilter:
@@ -46,21 +42,11 @@ Value Evaluator::Evaluate(const Expression& expression) {
       return Value(!Truth(Evaluate(*expression.parts[0])));
     case ExpressionKind::kNegate:
       return Negate(Evaluate(*expression.parts[0]));
-    case ExpressionKind::kPlus: {
-      const Value value = Evaluate(*expression.parts[0]);
-      if (value.is_number()) return value.is_whole() ? Value(value.whole()) : value;
-      CheckDefined(value);
-      throw Failure("found + before a " + value.TypeName() + ", expected a number");
-    }
+    case ExpressionKind::kPlus:
+      return Negate(Negate(Evaluate(*expression.parts[0])));
     case ExpressionKind::kAnd:
-    case ExpressionKind::kOr: {
-      Value value;
-      for (const ExpressionPtr& part : expression.parts) {
-        value = Evaluate(*part);
-        if (Truth(value) == (expression.kind == ExpressionKind::kOr)) break;
-      }
-      return value;
-    }
+    case ExpressionKind::kOr:
+      return EvaluateAndOr(expression);
     case ExpressionKind::kJoin:
       return EvaluateJoin(expression);
     case ExpressionKind::kArithmetic:
@@ -71,6 +57,22 @@ Value Evaluator::Evaluate(const Expression& expression) {
       return EvaluateConditional(expression);
   }
   return Value();
+}
+
+Value Evaluator::EvaluateSlice(const Expression& expression) {
+  const Value value = Evaluate(*expression.parts[0]);
+  const Value begin = EvaluateOrNone(expression.parts[1]);
+  const Value end = EvaluateOrNone(expression.parts[2]);
+  return Slice(*this, value, begin, end, EvaluateOrNone(expression.parts[3]));
+}
+
+Value Evaluator::EvaluateAndOr(const Expression& expression) {
+  Value value;
+  for (const ExpressionPtr& part : expression.parts) {
+    value = Evaluate(*part);
+    if (Truth(value) == (expression.kind == ExpressionKind::kOr)) break;
+  }
+  return value;
 }
 
 Value Evaluator::EvaluateOrNone(const ExpressionPtr& expression) {
