@@ -54,7 +54,7 @@ class Chat(harness.ProgramTest):
             prompt = run("template", "--model", MODEL, "--template", path, "--messages", "-",
                          text=json.dumps(messages)).stdout
         self.assertTrue(both.startswith(first), both)
-        with temporary_file("{% raw %}" + prompt + "\n{% endraw %}") as path:
+        with temporary_file("{% raw %}" + prompt + "{% endraw %}") as path:
             again = run("generate", "--model", MODEL, "--quiet", "--max-tokens", 12, "--context",
                         2048, "--chat-template", path, "--prompt", "unused").stdout
         self.assertEqual(both, first + again)
