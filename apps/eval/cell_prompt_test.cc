@@ -54,7 +54,7 @@ TEST_F(Prompts, ShortTextsAreReplacedByLaterOnes) {
 }
 
 TEST_F(Prompts, FurtherExamplesAreFurtherStretches) {
-  folder_.Write("own/a.txt", "0123456789abcde");
+  folder_.Write("own/a.txt", "0123456789vwxyz");
   folder_.Write("own/b.txt", "zyxwvutsrqponmlkjihg");
   EXPECT_EQ(Find("own", 5, 1), "b[zyx");
   EXPECT_EQ(Find("own", 5, 2), "a[567");
