@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -86,13 +86,12 @@ TEST_F(JinjaGolden, PublishedTemplatesAreRenderedAsPythonDoes) {
     const std::string source = ReadFile(folder / one["template"].get<std::string>());
     const Variables variables = VariablesOf(one["context"]);
     std::string text;
-    double least_ms = 1e9;  // of three, as other programs run too
+    double least_ms = 1e9;
     for (int i = 0; i < 3; ++i) {
-      const auto start = std::chrono::steady_clock::now();
+      const std::clock_t start = std::clock();  // of this program alone
       text = Render(source, variables);
-      const std::chrono::duration<double, std::milli> took =
-          std::chrono::steady_clock::now() - start;
-      least_ms = std::min(least_ms, took.count());
+      least_ms = std::min(least_ms, 1000.0 * static_cast<double>(std::clock() - start) /
+                                        static_cast<double>(CLOCKS_PER_SEC));
     }
     EXPECT_LT(least_ms, kSlowestMs) << name;
     if (one.contains("text")) {
