@@ -55,8 +55,8 @@ class Usage(harness.ProgramTest):
                  ("--group", "48", "32, 64 or 128"), ("--cache", "none", "hierarchical or full"),
                  ("--draft-exact-layers", "-1", "auto or a whole number from 0"),
                  ("--draft-exact-layers", "two", "auto or a whole number from 0"),
-                 ("--draft-context", "-1", "auto, all or a number of tokens"),
-                 ("--draft-context", "most", "auto, all or a number of tokens"),
+                 ("--draft-context", "-1", "auto, all, a number of tokens"),
+                 ("--draft-context", "most", "auto, all, a number of tokens"),
                  ("--verify", "x", "coupled or rejection"), ("--chat", "maybe", "auto, on or off"),
                  ("--stop", "", "at least")]
         for option, value, expected in cases:
