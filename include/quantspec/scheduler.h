@@ -2,6 +2,7 @@
 // between. An answer never depends on who else is there.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,10 @@ struct SchedulerOptions {
   // Tokens that a stream holds for its reader; a full one pauses its sequence. At least
   // kMaxGamma + 2.
   int stream_tokens = 256;
+  // Called by the scheduler's thread after streams got events: once for all of a round, of a turn
+  // of prompts, and of what ended. It may only signal (write to an eventfd, notify a condition): no
+  // call of the scheduler or a stream, no exception, no waiting. Empty: none.
+  std::function<void()> wake;
 };
 
 struct Request {
@@ -48,7 +53,7 @@ class Stream {
  public:
   virtual ~Stream() = default;
   // The next event, waited for at most `timeout_s`; none if it did not come or the last one was
-  // taken.
+  // taken. 0 never waits, so that one thread can serve many streams (SchedulerOptions::wake).
   virtual std::optional<StreamEvent> Next(double timeout_s) = 0;
   // Ends the request at the next round or prompt slice.
   virtual void Cancel() = 0;

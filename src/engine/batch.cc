@@ -39,6 +39,7 @@ bool Batch::Turn() {
   const bool has_ended = EndCancelled();
   const double start = SteadySeconds();
   const bool has_decoded = Round();
+  bell_->WakeReaders();
   const bool has_read = ReadPrompts(has_decoded ? SteadySeconds() - start : 0);
   return has_ended || has_decoded || has_read;
 }

@@ -37,8 +37,9 @@ struct BatchCounters {
 // Belongs to one thread. No user code runs in it: tokens and errors go to streams.
 class Batch {
  public:
-  Batch(EngineCore& core, IsEnd is_end, int tokens)
-      : core_(core), is_end_(std::move(is_end)), tokens_(tokens) {}
+  // `bell` wakes readers as soon as a round has tokens for them.
+  Batch(EngineCore& core, IsEnd is_end, int tokens, std::shared_ptr<Bell> bell)
+      : core_(core), is_end_(std::move(is_end)), tokens_(tokens), bell_(std::move(bell)) {}
 
   // `job.sequence` is there; its prompt is read from now on.
   void Add(std::unique_ptr<Job> job);
@@ -88,6 +89,7 @@ class Batch {
   EngineCore& core_;
   IsEnd is_end_;
   int tokens_;  // ids that are tokens
+  std::shared_ptr<Bell> bell_;
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<Wanted> wanted_;
   std::vector<StepRows> step_rows_;

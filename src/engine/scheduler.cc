@@ -37,8 +37,9 @@ class SchedulerImpl : public Scheduler {
   SchedulerImpl(std::shared_ptr<const EngineImpl> engine, const SchedulerOptions& options)
       : engine_(std::move(engine)),
         options_(options),
+        bell_(std::make_shared<Bell>(options.wake)),
         core_(engine_->Core(options.session)),
-        batch_(core_, engine_->IsEndToken(), engine_->tokens()),
+        batch_(core_, engine_->IsEndToken(), engine_->tokens(), bell_),
         thread_([this] { Run(); }) {}
 
   ~SchedulerImpl() override {
@@ -111,6 +112,7 @@ class SchedulerImpl : public Scheduler {
       }
       Publish();
       batch_.Deliver();
+      bell_->WakeReaders();
       // A place may also be given back by a session, which rings no bell.
       if (!has_worked) bell_->Wait(HasWaiting() ? kLookForPlace_s : 0);
     }
@@ -122,6 +124,7 @@ class SchedulerImpl : public Scheduler {
       rest.swap(queue_);
     }
     for (Waiting& waiting : rest) EndUnread(*waiting.job);
+    bell_->WakeReaders();
   }
 
   // A request that never began.
@@ -211,10 +214,10 @@ class SchedulerImpl : public Scheduler {
 
   std::shared_ptr<const EngineImpl> engine_;
   SchedulerOptions options_;
+  std::shared_ptr<Bell> bell_;
   EngineCore& core_;
   Batch batch_;
   int64_t cancelled_unread_ = 0;  // of the thread, as the batch is
-  std::shared_ptr<Bell> bell_ = std::make_shared<Bell>();
   std::atomic<bool> is_ending_{false};
   mutable std::mutex mutex_;  // guards queue_, submitted_ and published_
   std::deque<Waiting> queue_;

@@ -37,6 +37,7 @@ void StreamQueue::Push(StreamEvent event) {
     events_.push_back(std::move(event));
   }
   changed_.notify_all();
+  bell_->set_has_events();
 }
 
 std::optional<StreamEvent> StreamQueue::Next(double timeout_s) {
@@ -44,8 +45,10 @@ std::optional<StreamEvent> StreamQueue::Next(double timeout_s) {
   bool had_no_room = false;
   {
     std::unique_lock<std::mutex> guard(mutex_);
-    const std::chrono::duration<double> timeout(std::clamp(timeout_s, 0.0, kLongestWait_s));
-    changed_.wait_for(guard, timeout, [&] { return is_complete_ || !events_.empty(); });
+    if (timeout_s > 0) {
+      const std::chrono::duration<double> timeout(std::min(timeout_s, kLongestWait_s));
+      changed_.wait_for(guard, timeout, [&] { return is_complete_ || !events_.empty(); });
+    }
     if (events_.empty()) return event;
     had_no_room = events_.size() + kMaxGamma + 1 > capacity_;
     event = std::move(events_.front());

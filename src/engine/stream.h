@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,9 +16,20 @@
 
 namespace quantspec {
 
-// Wakes the scheduler's thread. Shared, as streams may outlive the scheduler.
+// Wakes the scheduler's thread, and tells it to wake its readers. Shared, as streams may outlive
+// the scheduler.
 class Bell {
  public:
+  // `wake_readers`: SchedulerOptions::wake.
+  explicit Bell(std::function<void()> wake_readers) : wake_readers_(std::move(wake_readers)) {}
+
+  // ---- the scheduler's thread
+  void set_has_events() { has_events_ = true; }
+  // Calls `wake_readers` if a stream got events since the last call.
+  void WakeReaders() {
+    if (std::exchange(has_events_, false) && wake_readers_) wake_readers_();
+  }
+
   void Ring() {
     {
       const std::lock_guard<std::mutex> guard(mutex_);
@@ -41,6 +53,8 @@ class Bell {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool has_rung_ = false;
+  const std::function<void()> wake_readers_;
+  bool has_events_ = false;
 };
 
 class StreamQueue {

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -236,6 +238,41 @@ TEST_F(SchedulerEnds, EndsAllRequestsWhenItEnds) {
   for (const auto& stream : streams) {
     EXPECT_NE(Read(*stream).end, StreamEvent::Kind::kToken);
     stream->Cancel();
+  }
+}
+
+// One thread reads many streams: it waits for wake alone, and Next(0) never waits.
+TEST_F(SchedulerEnds, WakesTheReaderOfManyStreams) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool is_awake = false;
+  world_.options.wake = [&] {
+    const std::lock_guard<std::mutex> guard(mutex);
+    is_awake = true;
+    changed.notify_one();
+  };
+  const auto scheduler = Scheduler::Start(world_.engine, world_.options);
+  std::vector<std::shared_ptr<Stream>> streams;
+  for (int i = 0; i < kSequences; ++i) streams.push_back(scheduler->Submit(world_.RequestOf(i, 3)));
+  streams.push_back(scheduler->Submit(world_.RequestOf(7, 3)));
+  streams.back()->Cancel();
+  std::vector<std::vector<Token>> tokens(streams.size());
+  for (size_t ended = 0; ended < streams.size();) {
+    {
+      std::unique_lock<std::mutex> guard(mutex);
+      ASSERT_TRUE(changed.wait_for(guard, std::chrono::seconds(60), [&] { return is_awake; }))
+          << "events came without a wake";
+      is_awake = false;
+    }
+    for (size_t i = 0; i < streams.size(); ++i) {
+      while (const auto event = streams[i]->Next(0)) {
+        if (event->kind == StreamEvent::Kind::kToken) tokens[i].push_back(event->token);
+        if (event->kind != StreamEvent::Kind::kToken) ++ended;
+      }
+    }
+  }
+  for (int i = 0; i < kSequences; ++i) {
+    EXPECT_EQ(tokens[static_cast<size_t>(i)], world_.Alone(world_.RequestOf(i, 0)).tokens);
   }
 }
 
