@@ -50,6 +50,7 @@ void Decoding::Start(std::vector<Token>* tokens, const GenerateOptions& options,
   options_ = options;
   is_end_ = std::move(is_end);
   source_ = source;
+  guide_.reset();
   sampler_.Configure(options.sampling);
   controller_.Start(prior);
   if (UsesRejection() && probabilities_.bytes() == 0) {
@@ -80,8 +81,14 @@ int Decoding::MostDrafts(int room) const {
 }
 
 int Decoding::RoundGamma(int room) {
-  const int wanted = options_.gamma == kGammaAuto ? controller_.Next() : options_.gamma;
-  return std::min(wanted, MostDrafts(room));
+  const int most = MostDrafts(room);
+  if (!is_auto()) return std::min(options_.gamma, most);
+  if (!guide_) return std::min(controller_.Next(), most);
+  const int wanted = source_ != nullptr && most > 0
+                         ? controller_.SharedLookup(most, guide_->row_price, 0)
+                         : guide_->gamma;
+  controller_.NoteShared(wanted);
+  return std::min(wanted, most);
 }
 
 std::optional<WantedRows> Decoding::Next(int room) {
@@ -115,7 +122,11 @@ std::optional<WantedRows> Decoding::Next(int room) {
 bool Decoding::LookUp(int room) {
   if (source_ != nullptr || options_.gamma != kGammaAuto) return false;
   const int proposed = Propose(lookup_, MostDrafts(room));
-  const int count = proposed > 0 ? controller_.NextLookup(proposed) : 0;
+  int count = 0;
+  if (proposed > 0) {
+    count = guide_ ? controller_.SharedLookup(proposed, guide_->row_price, guide_->gamma)
+                   : controller_.NextLookup(proposed);
+  }
   TakeProposed(count);
   return count > 0;
 }
@@ -262,7 +273,10 @@ void Decoding::EndRound(double commit_s) {
   stats_.accepted += accepted_;
   for (int i = 0; i < reached_; ++i) ++stats_.reached_by_position[static_cast<size_t>(i)];
   for (int i = 0; i < accepted_; ++i) ++stats_.accepted_by_position[static_cast<size_t>(i)];
-  if (is_lookup_) {
+  if (is_auto() && guide_) {
+    controller_.ObserveShared(gamma_, accepted_, round_is_lookup());
+    guide_.reset();
+  } else if (is_lookup_) {
     controller_.ObserveLookup(gamma_, verify_s_, accepted_);
   } else if (options_.gamma == kGammaAuto) {
     controller_.Observe(std::span(draft_steps_s_).first(static_cast<size_t>(gamma_)), verify_s_,

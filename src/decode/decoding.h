@@ -3,6 +3,7 @@
 // decoding is the same with gamma 0. A session drives one such object, a scheduler many.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -39,6 +40,13 @@ struct WantedRows {
 // followed: so many rarely do unless the text is copied.
 inline constexpr int kLookupTokens = 6;
 
+// What rounds of several sequences know better than one of them: how many tokens it should draft,
+// and what a row more costs all of them, in tokens.
+struct RoundGuide {
+  int gamma = 0;
+  double row_price = 0;
+};
+
 // Use: Start and AcceptFirst, then until finished(): hand out NewTokens and Keep them, EndRound,
 // Next and Accept until a target's rows were accepted.
 class Decoding {
@@ -64,6 +72,19 @@ class Decoding {
   // the model's when a round begins.
   std::optional<WantedRows> Next(int room);
   bool is_open() const { return is_open_; }
+  // True if gamma is chosen round by round.
+  bool is_auto() const { return options_.gamma == kGammaAuto; }
+  // Before the next round begins, of one that is_auto(): it follows `guide` instead of its own
+  // controller. Output is unaffected, but for kRejection.
+  void Guide(const RoundGuide& guide) { guide_ = guide; }
+  // Drafts that a round begun now has room for; 0 if the model is none's, but a source's.
+  int MostGuided(int room) const { return source_ != nullptr ? 0 : std::max(0, MostDrafts(room)); }
+  GammaController& controller() { return controller_; }
+  const GenerateStats& stats() const { return stats_; }
+  // Draft tokens of the last round, and of those the accepted ones.
+  int round_drafted() const { return drafted_; }
+  int round_accepted() const { return accepted_; }
+  bool round_is_lookup() const { return is_lookup_ || source_ != nullptr; }
   // Draft tokens of the open round.
   int round_gamma() const { return gamma_; }
   // `seconds`: what computing the rows took.
@@ -78,6 +99,8 @@ class Decoding {
   void CutNewTokens(int count);
   // Ends the round. Its tokens but the last one are to be committed.
   void EndRound(double commit_s);
+  // Generation ends here, as in a full context; no round is open.
+  void EndForRoom() { context_full_ = finished_ = true; }
   // Drops an open round, whose rows are to be dropped, too.
   void Abort();
 
@@ -120,6 +143,7 @@ class Decoding {
   GenerateOptions options_;
   IsEnd is_end_;
   DraftSource* source_ = nullptr;
+  std::optional<RoundGuide> guide_;    // of the round that is open or comes next
   NgramSource lookup_{kLookupTokens};  // what gamma auto may take in the place of draft steps
   int history_ = 0;                    // tokens at the beginning
   int generated_ = 0;                  // final tokens since

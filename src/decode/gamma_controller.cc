@@ -208,6 +208,35 @@ void GammaController::Observe(std::span<const double> draft_steps_s, double veri
   lost_s_ = std::max(0.0, lost_s_ + loss);
 }
 
+void GammaController::Assume(const AcceptanceModel& acceptance) {
+  acceptance_ = acceptance;
+  acceptance_.Resume();
+  tokens_ = acceptance_.Expected();
+}
+
+int GammaController::SharedLookup(int most, double row_price, int gamma) {
+  const AcceptanceModel::Tokens expected = lookup_.Expected();
+  int best = 0;
+  double best_gain = tokens_[static_cast<size_t>(gamma)] - 1.0 - gamma * row_price;
+  for (int count = 1; count <= most; ++count) {
+    const double gain = expected[static_cast<size_t>(count)] - 1.0 - count * row_price;
+    if (gain <= best_gain) continue;
+    best_gain = gain;
+    best = count;
+  }
+  return best;
+}
+
+void GammaController::NoteShared(int gamma) { Record(gamma, Reason::kShared, 1.0); }
+
+void GammaController::ObserveShared(int drafted, int accepted, bool looked_up) {
+  (looked_up ? lookup_ : acceptance_).Observe(drafted, accepted, round_);
+  tokens_ = acceptance_.Expected();
+  ++round_;
+  used_lookup_ = looked_up;
+  probing_ = false;
+}
+
 void GammaController::Record(int gamma, Reason reason, double gain) {
   if (gamma == used_) return;
   used_ = gamma;
@@ -245,6 +274,9 @@ std::vector<GammaChange> GammaController::Changes() const {
         break;
       case Reason::kEndOfLookup:
         std::snprintf(text, sizeof(text), "the text does not repeat itself any more");
+        break;
+      case Reason::kShared:
+        std::snprintf(text, sizeof(text), "best for all sequences together");
         break;
       case Reason::kFaster:
         std::snprintf(text, sizeof(text), "%.2f times the tokens/s expected", change.gain);

@@ -41,6 +41,19 @@ class GammaController {
   // accepted.
   void Observe(std::span<const double> draft_steps_s, double verify_s, int accepted);
 
+  // ---- rounds of several sequences, whose costs are not this one's: somebody else chooses gamma
+  // Expected tokens of a round, by gamma.
+  const AcceptanceModel::Tokens& tokens() const { return tokens_; }
+  // What other sequences have shown, for one that has shown nothing yet.
+  void Assume(const AcceptanceModel& acceptance);
+  // How many of `most` tokens that cost no draft step to verify, if each row costs `row_price`
+  // tokens and the choice instead are `gamma` drafts.
+  int SharedLookup(int most, double row_price, int gamma);
+  // Says that the next round has so many drafts.
+  void NoteShared(int gamma);
+  // The round that followed.
+  void ObserveShared(int drafted, int accepted, bool looked_up);
+
   // The changes since Start (the last few hundred), oldest first, rounds counted from there.
   // Allocates; for after the loop.
   std::vector<GammaChange> Changes() const;
@@ -54,6 +67,7 @@ class GammaController {
     kFaster,
     kLookup,
     kEndOfLookup,
+    kShared,
   };
   struct Change {
     int64_t round;

@@ -1,0 +1,134 @@
+#include "decode/pass_costs.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace quantspec {
+namespace {
+
+constexpr double kRowShare = 0.15;    // cost of a further row over that of one, before it is known,
+constexpr double kRowWeight = 4.0;    // in samples times squared rows
+constexpr double kLineWeight = 3.0;   // samples that the line counts for beside a number's own
+constexpr int kTrusted = 20;          // samples are counted up to this
+constexpr double kLeavePlain = 1.03;  // gain from which drafts begin
+constexpr double kHope = 1.05;        // gain, if all doubts resolve in its favour, worth a probe
+constexpr double kHopedDraft = 0.8;   // a draft's pass may take so much of what is expected
+constexpr double kHopedToken = 0.95;  // and so many first drafts may be accepted
+constexpr int64_t kProbeGap = 96;     // rounds from one probe to the next
+constexpr size_t kMostMembers = 128;  // that are planned for; more never draft
+
+}  // namespace
+
+void PassLine::Observe(int rows, double seconds, int64_t round) {
+  QS_CHECK(rows >= 1);
+  TimeEstimate& own = measured_[static_cast<size_t>(std::min(rows, kMostRows) - 1)];
+  const double factor = own.Add(seconds, round);
+  ++samples_;
+  // A longer context and a busier machine change all passes alike.
+  for (TimeEstimate& other : measured_) {
+    if (&other != &own) other.Scale(factor);
+  }
+  Fit();
+}
+
+void PassLine::Fit() {
+  double w = 0, x = 0, y = 0, xx = 0, xy = 0;
+  for (int i = 0; i < kMostRows; ++i) {
+    const TimeEstimate& own = measured_[static_cast<size_t>(i)];
+    if (!own.known()) continue;
+    const double weight = std::min(own.count(), kTrusted);
+    w += weight;
+    x += weight * i;
+    y += weight * own.value();
+    xx += weight * i * i;
+    xy += weight * i * own.value();
+  }
+  // At the mean number of rows the line takes the mean time; kRowShare says how it begins.
+  const double prior = kRowShare * (y / w) / (1.0 + kRowShare * (x / w));
+  slope_ = std::max(0.0, (xy - x * y / w + kRowWeight * prior) / (xx - x * x / w + kRowWeight));
+  base_ = std::max(0.0, (y - slope_ * x) / w);
+}
+
+double PassLine::Seconds(int rows) const {
+  if (!known()) return 0;
+  const double line = base_ + slope_ * (rows - 1);
+  if (rows > kMostRows) return line;
+  const TimeEstimate& own = measured_[static_cast<size_t>(rows - 1)];
+  if (!own.known()) return line;
+  const double samples = std::min(own.count(), kTrusted);
+  return (samples * own.value() + kLineWeight * line) / (samples + kLineWeight);
+}
+
+void PassCosts::Observe(Reader reader, int rows, double seconds) {
+  (reader == Reader::kTarget ? target_ : draft_).Observe(rows, seconds, round_);
+}
+
+double PassCosts::Draft(int rows) const {
+  return draft_.known() ? draft_.Seconds(rows) : draft_over_target_ * Target(rows);
+}
+
+double PassCosts::RateAt(int depth, std::span<const RoundMember> members,
+                         std::span<int> gammas) const {
+  std::ranges::fill(gammas, 0);
+  const int count = static_cast<int>(members.size());
+  double tokens = count;
+  double seconds = 0;
+  int rows = count;
+  for (int k = 1; k <= depth; ++k) {
+    int drafting = 0;
+    for (size_t i = 0; i < members.size(); ++i) {
+      const auto at = static_cast<size_t>(k);
+      const double gain = members[i].tokens[at] - members[i].tokens[at - 1];
+      // What joins pays for its rows in tokens of the others; the pass itself is paid by all.
+      const double price = rate_ * (target_.Slope() + DraftSlope());
+      if (gammas[i] != k - 1 || members[i].most < k || gain < price) continue;
+      gammas[i] = k;
+      tokens += gain;
+      ++drafting;
+    }
+    if (drafting == 0) break;
+    rows += drafting;
+    seconds += Draft(drafting);
+  }
+  return tokens / std::max(1e-12, seconds + Target(rows));
+}
+
+void PassCosts::Plan(std::span<RoundMember> members) {
+  ++round_;
+  for (RoundMember& member : members) member.gamma = 0;
+  rate_ = row_price_ = 0;
+  if (!target_.known() || members.empty() || members.size() > kMostMembers) return;
+  std::array<int, kMostMembers> memory{};
+  const std::span<int> gammas(memory.data(), members.size());
+  rate_ = static_cast<double>(members.size()) / Target(static_cast<int>(members.size()));
+  const double plain = rate_;
+  double best = plain * (drafted_last_ ? 1.0 : kLeavePlain);
+  for (int depth = 1; depth <= kMaxGamma; ++depth) {
+    const double rate = RateAt(depth, members, gammas);
+    if (rate <= best) continue;
+    best = rate;
+    for (size_t i = 0; i < members.size(); ++i) members[i].gamma = gammas[i];
+  }
+  drafted_last_ = std::ranges::any_of(members, [](const auto& member) { return member.gamma > 0; });
+  if (drafted_last_) rate_ = best;
+  row_price_ = rate_ * target_.Slope();
+  if (!drafted_last_ && round_ - last_probe_ >= kProbeGap) Probe(members, plain);
+}
+
+// One sequence drafts one token: that tells what a draft costs and how often it is right, for a
+// small part of a round.
+void PassCosts::Probe(std::span<RoundMember> members, double plain) {
+  const int count = static_cast<int>(members.size());
+  const double seconds = kHopedDraft * Draft(count) + Target(2 * count);
+  if (count * (1.0 + kHopedToken) / seconds < kHope * plain) return;
+  // Taking turns.
+  RoundMember& member = members[static_cast<size_t>(round_ / kProbeGap) % members.size()];
+  if (member.most < 1) return;
+  member.gamma = 1;
+  last_probe_ = round_;
+}
+
+}  // namespace quantspec
