@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/line_reader.h"
 #include "cli/output.h"
+#include "cli/prompt_store_options.h"
 
 namespace quantspec::cli {
 namespace {
@@ -198,7 +199,9 @@ int Run(const Options& options) {
   NoteOptions(options.generate, options.model.quiet);
   const auto engine = LoadEngine(file, options.model.capacity, options.model.quiet);
   Conversation conversation(options, *engine, ChooseContext(options, *engine));
-  return Talk(options, conversation);
+  const int code = Talk(options, conversation);
+  NotePromptStore(*engine, options.model.quiet);
+  return code;
 }
 
 }  // namespace
@@ -212,6 +215,7 @@ Command AddChat(CLI::App& app) {
   AddText(*command, "--system", options->system, "a system message for the chat template");
   AddChatTemplate(*command, options->chat_template);
   AddGenerateOptions(*command, options->generate, options->stops);
+  AddPromptStoreOptions(*command, options->model.engine);
   AddModelOptions(*command, options->model, JsonOption::kNo);
   command->footer(std::string("Commands in a conversation:\n") + kHelp +
                   "\n"

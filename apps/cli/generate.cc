@@ -7,6 +7,7 @@
 #include "cli/interrupt.h"
 #include "cli/json.h"
 #include "cli/output.h"
+#include "cli/prompt_store_options.h"
 
 namespace quantspec::cli {
 namespace {
@@ -162,6 +163,7 @@ int Run(const Options& options) {
     if (!answer.text.empty() && answer.text.back() != '\n') Print("\n");
     if (!options.model.quiet) Summarise(answer, *session);
   }
+  NotePromptStore(*engine, options.model.quiet);
   return answer.finish == FinishReason::kInterrupted ? kExitInterrupted : kExitDone;
 }
 
@@ -183,6 +185,7 @@ Command AddGenerate(CLI::App& app) {
   AddText(*command, "--system", options->system, "a system message for the chat template");
   AddChatTemplate(*command, options->chat_template);
   AddGenerateOptions(*command, options->generate, options->stops);
+  AddPromptStoreOptions(*command, options->model.engine);
   AddModelOptions(*command, options->model, JsonOption::kYes);
   command->footer(
       "Examples:\n"

@@ -28,6 +28,10 @@ struct EngineOptions {
   int draft_exact_layers = -1;
   std::string chat_template;  // the text of one to use instead of the model's; empty: the model's
   std::string random_shape;   // instead of a file: random weights of this architecture (bench)
+  // A folder that keeps chunks of prompts for later processes, made if it is not there; empty:
+  // none. Answers do not depend on it, nor does a request ever fail because of it.
+  std::string prompt_store;
+  uint64_t prompt_store_bytes = uint64_t{8} << 30;  // that its files take at most
 };
 
 // Called with the share done, 0 to 1. Returning false stops the work with kInterrupted / Error.
@@ -96,6 +100,8 @@ class Engine {
   virtual std::unique_ptr<Session> Open(const SessionOptions& options) const = 0;
   virtual std::string_view isa() const = 0;  // "avx512", "avx2", "portable"
   virtual int threads() const = 0;
+  // Any thread may ask at any time.
+  virtual PromptStoreCounters prompt_store() const = 0;
 };
 
 // Version of the library, "0.1.0".

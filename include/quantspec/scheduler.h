@@ -31,6 +31,12 @@ struct Request {
   std::vector<Token> prompt;
   GenerateOptions generate;
   bool wants_digest = false;  // of the cache, at the end
+  // Tokens of the answer that there is room for from the beginning; 0 = all max_tokens. A longer
+  // answer gets more as it grows: younger sequences are copied out of the cache for it and go on
+  // later; where nobody is left to make room, it ends as in a full context. For answers whose
+  // length nobody said.
+  int reserve_tokens = 0;
+  std::string salt = {};  // instead of the session options' one, if not empty
 };
 
 struct StreamEvent {
@@ -72,8 +78,18 @@ struct SchedulerCounters {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of them, from the prompt store
   int64_t generated_tokens = 0;
+  int64_t draft_rounds = 0;  // that verified drafts
+  int64_t drafted = 0;
+  int64_t accepted = 0;
   int64_t passes = 0;          // steps over any number of sequences
   int64_t pass_sequences = 0;  // the sequences of all of them
+  int64_t pass_rows = 0;       // their tokens, drafts included
+  int64_t copied_out = 0;      // sequences that made room for older ones
+  int waiting = 0;             // of the decoding ones, those copied out now
+  // Groups of 128 tokens of the engine's cache: all, and those that nobody has a right to, of which
+  // the prompt store may keep some. 0 with CacheKind::kFull.
+  int pool_groups = 0;
+  int pool_free = 0;
 };
 
 class Scheduler {

@@ -17,6 +17,9 @@ struct SessionOptions {
   CacheKind cache = CacheKind::kHierarchical;
   DraftOptions draft = {};
   PromptReuse reuse = PromptReuse::kPrompts;
+  // Only sequences of the same salt share chunks of prompts, in memory and on disk; so that nobody
+  // learns from the time of an answer what others asked.
+  std::string salt = {};
 };
 
 // Belongs to one thread at a time. Whatever ends a call, an exception of a callback included,

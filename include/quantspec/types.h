@@ -61,7 +61,7 @@ struct DraftOptions {
   // quarter, with kGroups at least 1,536, with kPillar a sixteenth; kUpper reads all. Whole groups
   // with kGroups and kStreaming.
   int budget_tokens = kDraftBudgetAuto;
-  float budget_share = 0;  // instead: this share of them, above 0 to 1; 0 = not given
+  float budget_share = 0;                // instead: this share of them, above 0 to 1; 0 = not given
   DraftPart weights = DraftPart::kAuto;  // auto: 4 bits where the model has them
   DraftPart cache = DraftPart::kAuto;    // auto: 4 bits with kGroups and kUpper, else the target's
   // SnapKV's observation scores: times 1 / sqrt(head_dim), or as they are, as in MagicDec.
@@ -115,6 +115,7 @@ struct GenerateStats {
   int prompt_tokens = 0;
   int cached_tokens = 0;  // of the prompt, found in the prompt store
   int generated_tokens = 0;
+  double queue_s = 0;  // before a scheduler began with it
   double prefill_s = 0;
   double decode_s = 0;
   int gamma = 0;  // as asked for; kGammaAuto if the controller chose
@@ -153,6 +154,21 @@ struct MemoryBytes {
   uint64_t scratch = 0;  // activations and kernel scratch, once an engine
   uint64_t cache() const { return pool + tail; }
   uint64_t total() const { return weights + pool + tail + scratch; }
+};
+
+// The prompt store: chunks of 256 tokens that were read before. On disk only where a folder was
+// given for it.
+struct PromptStoreCounters {
+  int64_t chunks = 0;  // in memory
+  int64_t files = 0;   // on disk, other models' and processes' included as far as known
+  uint64_t bytes = 0;  // of them
+  int64_t hits = 0;    // chunks that were read from disk
+  int64_t misses = 0;  // looked for there in vain
+  int64_t written = 0;
+  int64_t postponed = 0;  // not written when they were made, as too many waited
+  int64_t evicted = 0;    // files removed for want of room
+  int64_t damaged = 0;    // files that were not what was written
+  std::string warning;    // why the store on disk stopped; empty: it has not
 };
 
 struct ModelInfo {

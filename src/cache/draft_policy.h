@@ -52,6 +52,8 @@ class DraftPolicy {
   virtual void Forget() {}
   // The sequence was cut to `length` tokens.
   virtual void Rewind(int /*length*/) { Forget(); }
+  // The groups are in other slots now.
+  virtual void MoveSlots() {}
   // Takes over what `other`, the policy of the sequence that this one's is a copy of, knows of the
   // target's latest queries.
   virtual void TakeOver(Backend&, const DraftPolicy& /*other*/) {}

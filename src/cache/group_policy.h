@@ -18,6 +18,7 @@ class GroupPolicy : public DraftPolicy {
   float* Masses(int layer) const override { return asks_masses_ ? MassesOf(layer) : nullptr; }
   void EndStep() override;
   void Forget() override;
+  void MoveSlots() override { chosen_of_ = -1; }
 
  private:
   std::byte* LayerMemory(int layer) const;

@@ -15,6 +15,7 @@ GroupPool::GroupPool(const GroupPoolSpec& spec, const Backend& backend)
       memory_(backend.Allocate(Bytes(spec, backend))),
       layers_(static_cast<size_t>(spec.layers)),
       references_(static_cast<size_t>(spec.slots)),
+      holders_(static_cast<size_t>(spec.slots)),
       free_(spec.slots) {
   const SealedBytes bytes = backend.SizeOf(spec.geometry, spec.slots);
   std::byte* next = memory_.data();
@@ -37,7 +38,7 @@ GroupPool::GroupPool(const GroupPoolSpec& spec, const Backend& backend)
 
 bool GroupPool::Reserve(int slots) {
   QS_CHECK(slots >= 0);
-  if (slots > spec_.slots - reserved_) return false;
+  if (slots > unreserved()) return false;
   reserved_ += slots;
   return true;
 }
@@ -45,6 +46,16 @@ bool GroupPool::Reserve(int slots) {
 void GroupPool::Unreserve(int slots) {
   QS_CHECK(slots >= 0 && slots <= reserved_);
   reserved_ -= slots;
+}
+
+void GroupPool::Hold(int32_t slot) {
+  QS_CHECK(references(slot) > 0);
+  if (holders_[static_cast<size_t>(slot)]++ == 0) ++held_;
+}
+
+void GroupPool::Unhold(int32_t slot) {
+  QS_CHECK(holders(slot) > 0);
+  if (--holders_[static_cast<size_t>(slot)] == 0) --held_;
 }
 
 int32_t GroupPool::LongestRun() const {

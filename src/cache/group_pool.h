@@ -24,10 +24,19 @@ class GroupPool {
   const GroupPoolSpec& spec() const { return spec_; }
   int slots() const { return spec_.slots; }
   int free_slots() const { return free_; }
-  // Slots that sequences have a right to. Reserve fails if they would be more than there are.
+  // Slots that sequences have a right to. Reserve fails if they would be more than there are beside
+  // those held.
   int reserved() const { return reserved_; }
+  int unreserved() const { return spec_.slots - reserved_ - held_; }
   bool Reserve(int slots);
   void Unreserve(int slots);
+
+  // Slots that sequences hold whose reservations cover what they do not hold yet, so that a slot
+  // which several of them share counts once.
+  int held() const { return held_; }
+  void Hold(int32_t slot);
+  void Unhold(int32_t slot);
+  int holders(int32_t slot) const { return holders_[static_cast<size_t>(slot)]; }
 
   // A free slot with one reference, the one behind `after` if that is free, so that a sequence's
   // groups are neighbours; -1 if none is free.
@@ -49,9 +58,10 @@ class GroupPool {
   SealedBytes group_bytes_;
   DeviceMemory memory_;
   std::vector<SealedSegment> layers_;
-  std::vector<int32_t> references_;
+  std::vector<int32_t> references_, holders_;
   int free_ = 0;
   int reserved_ = 0;
+  int held_ = 0;
 };
 
 }  // namespace quantspec

@@ -35,19 +35,20 @@ HierarchicalCache::HierarchicalCache(const KvCacheSpec& spec, const Backend& bac
   slot_table_ = reinterpret_cast<int32_t*>(next);
   slots_.reserve(static_cast<size_t>(SlotsOf(spec)));
   const GroupPool& pool = *access.pool;
-  if (!access.pool->Reserve(SlotsOf(spec))) {
+  const int slots = spec.grows() ? std::min(SlotsOf(spec), spec.reserve / kKvGroup) : SlotsOf(spec);
+  if (!access.pool->Reserve(slots)) {
     throw Error(ErrorKind::kMemory,
                 "a context of " + std::to_string(spec.context) + " tokens needs " +
-                    std::to_string(SlotsOf(spec)) + " groups of the cache, but " +
-                    std::to_string(pool.slots() - pool.reserved()) + " of " +
-                    std::to_string(pool.slots()) +
+                    std::to_string(slots) + " groups of the cache, but " +
+                    std::to_string(pool.unreserved()) + " of " + std::to_string(pool.slots()) +
                     " are not reserved; use a smaller context or a larger --cache-tokens");
   }
+  promised_ = slots;
 }
 
 HierarchicalCache::~HierarchicalCache() {
-  for (const int32_t slot : slots_) access_.pool->Release(slot);
-  access_.pool->Unreserve(SlotsOf(spec_));
+  while (!slots_.empty()) ReleaseLastSlot();
+  access_.pool->Unreserve(promised_);
 }
 
 int HierarchicalCache::Room() const { return std::min(Sealed() + kTail, spec_.context) - length_; }
@@ -79,25 +80,51 @@ KvView HierarchicalCache::View(int layer) const {
   return view;
 }
 
-int32_t HierarchicalCache::TakeSlot() const {
-  const int32_t last = slots_.empty() ? -1 : slots_.back();
-  int32_t slot = access_.pool->Take(last);
-  // The reservation promises that a slot can be made free.
-  while (slot < 0) {
-    QS_CHECK(access_.make_free != nullptr && access_.make_free(access_.context));
-    slot = access_.pool->Take(last);
-  }
-  return slot;
-}
-
 void HierarchicalCache::AddSlot(int32_t slot) {
+  if (spec_.grows()) {
+    // What others hold is there already: the promise stays for another one.
+    const bool is_new = access_.pool->holders(slot) == 0;
+    access_.pool->Hold(slot);
+    if (is_new) {
+      QS_CHECK(promised_ > 0);
+      --promised_;
+      access_.pool->Unreserve(1);
+    }
+  }
   slots_.push_back(slot);
   backend_.Upload(&slot, sizeof(slot), slot_table_ + slots_.size() - 1);
 }
 
+void HierarchicalCache::ReleaseLastSlot() {
+  if (spec_.grows()) access_.pool->Unhold(slots_.back());
+  access_.pool->Release(slots_.back());
+  slots_.pop_back();
+}
+
+bool HierarchicalCache::Promise(int slots) {
+  if (!spec_.grows()) return true;
+  const int more = std::min(slots, SlotsOf(spec_) - static_cast<int>(slots_.size())) - promised_;
+  if (more <= 0) return true;
+  if (!access_.pool->Reserve(more)) return false;
+  promised_ += more;
+  return true;
+}
+
+void HierarchicalCache::DropSlots() {
+  QS_CHECK(spec_.grows() && length_ == committed_);
+  while (!slots_.empty()) ReleaseLastSlot();
+  access_.pool->Unreserve(promised_);
+  promised_ = 0;
+}
+
+void HierarchicalCache::RetakeSlots(int count) {
+  QS_CHECK(slots_.empty());
+  for (int i = 0; i < count; ++i) AddSlot(TakeSlot(access_, slots_.empty() ? -1 : slots_.back()));
+}
+
 void HierarchicalCache::SealTo(Backend& backend, int tokens) {
   while (Sealed() < tokens) {
-    const int32_t slot = TakeSlot();
+    const int32_t slot = TakeSlot(access_, slots_.empty() ? -1 : slots_.back());
     for (int layer = 0; layer < spec_.layers; ++layer) {
       backend.SealKv(spec_.geometry, TailBlock(layer, 0), 0, access_.pool->Layer(layer), slot);
     }
@@ -127,10 +154,7 @@ bool HierarchicalCache::CanRewind(int length) const {
 void HierarchicalCache::Rewind(int length) {
   QS_CHECK(length_ == committed_ && CanRewind(length));
   if (length == committed_) return;
-  while (Sealed() > length) {
-    access_.pool->Release(slots_.back());
-    slots_.pop_back();
-  }
+  while (Sealed() > length) ReleaseLastSlot();
   length_ = committed_ = length;
   if (length <= first_generated_) first_generated_ = std::numeric_limits<int>::max();
 }
@@ -147,10 +171,9 @@ void HierarchicalCache::AttachChunk(std::span<const int32_t> slots) {
 void HierarchicalCache::ReplaceLastChunk(std::span<const int32_t> slots) {
   QS_CHECK(slots.size() <= slots_.size());
   for (const int32_t slot : slots) access_.pool->Share(slot);
-  for (size_t i = 0; i < slots.size(); ++i) {
-    access_.pool->Release(slots_.back());
-    slots_.pop_back();
-  }
+  for (size_t i = 0; i < slots.size(); ++i) ReleaseLastSlot();
+  // The own ones made room for as many.
+  QS_CHECK(Promise(static_cast<int>(slots.size())));
   for (const int32_t slot : slots) AddSlot(slot);
 }
 

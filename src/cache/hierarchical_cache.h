@@ -33,6 +33,9 @@ class HierarchicalCache : public KvCache {
   bool IsShareable() const override { return first_generated_ >= committed_; }
   void AttachChunk(std::span<const int32_t> slots) override;
   void ReplaceLastChunk(std::span<const int32_t> slots) override;
+  bool Promise(int slots) override;
+  void DropSlots() override;
+  void RetakeSlots(int count) override;
   std::unique_ptr<KvCache> Fork(Backend& backend) const override;
   void AddTo(Digest& digest, const Backend& backend) const override;
 
@@ -45,7 +48,7 @@ class HierarchicalCache : public KvCache {
   // Seals groups until `tokens` tokens are sealed.
   void SealTo(Backend& backend, int tokens);
   void AddSlot(int32_t slot);
-  int32_t TakeSlot() const;
+  void ReleaseLastSlot();
 
   const Backend& backend_;
   PoolAccess access_;
@@ -53,6 +56,7 @@ class HierarchicalCache : public KvCache {
   std::vector<Blocks> layers_;
   std::vector<int32_t> slots_;     // of the sealed groups, in order
   int32_t* slot_table_ = nullptr;  // the same, device memory
+  int promised_ = 0;               // reserved in the pool; those in slots_ included unless it grows
   // Position of the first committed row that is not a prompt's.
   int first_generated_ = std::numeric_limits<int>::max();
 };

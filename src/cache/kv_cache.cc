@@ -17,6 +17,15 @@ void KvCache::Truncate(int length) {
   length_ = length;
 }
 
+int32_t TakeSlot(const PoolAccess& access, int32_t after) {
+  int32_t slot = access.pool->Take(after);
+  while (slot < 0) {
+    QS_CHECK(access.make_free != nullptr && access.make_free(access.context));
+    slot = access.pool->Take(after);
+  }
+  return slot;
+}
+
 uint64_t KvCacheBytes(const KvCacheSpec& spec, const Backend& backend) {
   return spec.kind == CacheKind::kFull ? FullCache::Bytes(spec, backend)
                                        : HierarchicalCache::Bytes(spec, backend);

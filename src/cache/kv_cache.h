@@ -34,6 +34,11 @@ struct KvCacheSpec {
   KvGeometry geometry;
   int layers = 0;
   int context = 0;  // tokens
+  // Tokens that slots are reserved for when the cache is made; others are promised one by one
+  // (KvCache::Promise). 0: the context, until the end.
+  int reserve = 0;
+
+  bool grows() const { return reserve > 0; }
 };
 
 class KvCache {
@@ -79,6 +84,15 @@ class KvCache {
   // Puts equal slots in the place of the last chunk's own ones.
   virtual void ReplaceLastChunk(std::span<const int32_t>) {}
 
+  // Makes sure that `slots` more groups can be sealed or attached, as far as the context goes;
+  // false if the pool has no room for them now. Always true unless the cache grows.
+  virtual bool Promise(int /*slots*/) { return true; }
+  // Gives all slots back, and the promises, and takes as many others, whose bytes the caller puts
+  // back. Nothing else may be called in between. For caches that grow; Promise(count) comes before
+  // taking. No round is open.
+  virtual void DropSlots() {}
+  virtual void RetakeSlots(int /*count*/) {}
+
   // A copy: shares the sealed groups, copies dense rows. No round is open. Throws Error{kMemory}.
   virtual std::unique_ptr<KvCache> Fork(Backend& backend) const = 0;
   // Adds every stored byte of live rows and groups.
@@ -97,6 +111,10 @@ struct PoolAccess {
   bool (*make_free)(void* context) = nullptr;
   void* context = nullptr;
 };
+
+// A slot with one reference, the one behind `after` if that is free; the caller has a reservation
+// for it, which promises that one can be made free.
+int32_t TakeSlot(const PoolAccess& access, int32_t after);
 
 // Bytes of device memory that MakeKvCache takes besides the pool; exact.
 uint64_t KvCacheBytes(const KvCacheSpec& spec, const Backend& backend);

@@ -17,8 +17,10 @@ constexpr double kLeavePlain = 1.03;  // gain from which drafts begin
 constexpr double kHope = 1.05;        // gain, if all doubts resolve in its favour, worth a probe
 constexpr double kHopedDraft = 0.8;   // a draft's pass may take so much of what is expected
 constexpr double kHopedToken = 0.95;  // and so many first drafts may be accepted
-constexpr int64_t kProbeGap = 96;     // rounds from one probe to the next
-constexpr size_t kMostMembers = 128;  // that are planned for; more never draft
+constexpr double kHopedRow = 0.9;     // and so much of it a row,
+constexpr double kHopedUnseenRow = 0.3;  // before two numbers of rows were seen
+constexpr int64_t kMostProbeGap = 512;   // rounds from one probe to the next
+constexpr size_t kMostMembers = 128;     // that are planned for; more never draft
 
 }  // namespace
 
@@ -36,16 +38,19 @@ void PassLine::Observe(int rows, double seconds, int64_t round) {
 
 void PassLine::Fit() {
   double w = 0, x = 0, y = 0, xx = 0, xy = 0;
+  int seen = 0;
   for (int i = 0; i < kMostRows; ++i) {
     const TimeEstimate& own = measured_[static_cast<size_t>(i)];
     if (!own.known()) continue;
     const double weight = std::min(own.count(), kTrusted);
+    ++seen;
     w += weight;
     x += weight * i;
     y += weight * own.value();
     xx += weight * i * i;
     xy += weight * i * own.value();
   }
+  has_slope_ = seen > 1;
   // At the mean number of rows the line takes the mean time; kRowShare says how it begins.
   const double prior = kRowShare * (y / w) / (1.0 + kRowShare * (x / w));
   slope_ = std::max(0.0, (xy - x * y / w + kRowWeight * prior) / (xx - x * x / w + kRowWeight));
@@ -113,22 +118,23 @@ void PassCosts::Plan(std::span<RoundMember> members) {
     for (size_t i = 0; i < members.size(); ++i) members[i].gamma = gammas[i];
   }
   drafted_last_ = std::ranges::any_of(members, [](const auto& member) { return member.gamma > 0; });
+  if (drafted_last_) probe_gap_ = kProbeGap;
   if (drafted_last_) rate_ = best;
   row_price_ = rate_ * target_.Slope();
-  if (!drafted_last_ && round_ - last_probe_ >= kProbeGap) Probe(members, plain);
+  if (!drafted_last_ && round_ - last_probe_ >= probe_gap_) Probe(members, plain);
 }
 
-// One sequence drafts one token: that tells what a draft costs and how often it is right, for a
-// small part of a round.
+// All draft one token: that tells what drafts and rows cost, and how often drafts are right, for a
+// part of one round.
 void PassCosts::Probe(std::span<RoundMember> members, double plain) {
   const int count = static_cast<int>(members.size());
-  const double seconds = kHopedDraft * Draft(count) + Target(2 * count);
+  const double hoped_row = target_.has_slope() ? kHopedRow : kHopedUnseenRow;
+  const double seconds =
+      kHopedDraft * Draft(count) + Target(count) + hoped_row * target_.Slope() * count;
   if (count * (1.0 + kHopedToken) / seconds < kHope * plain) return;
-  // Taking turns.
-  RoundMember& member = members[static_cast<size_t>(round_ / kProbeGap) % members.size()];
-  if (member.most < 1) return;
-  member.gamma = 1;
+  for (RoundMember& member : members) member.gamma = std::min(member.most, 1);
   last_probe_ = round_;
+  probe_gap_ = std::min(2 * probe_gap_, kMostProbeGap);
 }
 
 }  // namespace quantspec

@@ -21,6 +21,8 @@ class PassLine {
   bool known() const { return samples_ > 0; }
   // Expected seconds; 0 while nothing is known. Measured numbers of rows count more than the line.
   double Seconds(int rows) const;
+  // Two numbers of rows were measured, so that the slope is more than a guess.
+  bool has_slope() const { return has_slope_; }
   // Seconds that one row more costs.
   double Slope() const { return slope_; }
 
@@ -29,6 +31,7 @@ class PassLine {
 
   std::array<TimeEstimate, kMostRows> measured_{};  // [rows - 1]
   int samples_ = 0;
+  bool has_slope_ = false;
   double base_ = 0, slope_ = 0;
 };
 
@@ -71,8 +74,10 @@ class PassCosts {
   double draft_over_target_;
   PassLine target_, draft_;
   int64_t round_ = 0;
+  static constexpr int64_t kProbeGap = 32;
   int64_t last_probe_ = 0;
-  bool drafted_last_ = false;  // in the last plan, probes aside
+  int64_t probe_gap_ = kProbeGap;  // rounds to the next one
+  bool drafted_last_ = false;      // in the last plan, probes aside
   double rate_ = 0, row_price_ = 0;
 };
 

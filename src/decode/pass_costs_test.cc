@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <numeric>
+#include <algorithm>
 #include <vector>
 
 #include "base/random.h"

@@ -9,24 +9,31 @@
 namespace quantspec {
 namespace {
 
-constexpr int kLeastSliceRows = 16;
+constexpr size_t kMostGuided = 32;  // sequences; more never draft
 
 }  // namespace
 
 void Batch::Add(std::unique_ptr<Job> job) {
-  job->start_s = SteadySeconds();
+  const double now = SteadySeconds();
+  job->queue_s = now - job->start_s;
+  job->start_s = now;
   job->sequence->StartPrompt(job->request.prompt);
   jobs_.push_back(std::move(job));
 }
 
 int Batch::reading() const {
-  return static_cast<int>(std::ranges::count_if(
-      jobs_, [](const auto& job) { return job->decoding == nullptr && !job->is_over(); }));
+  return static_cast<int>(
+      std::ranges::count_if(jobs_, [](const auto& job) { return job->is_reading(); }));
 }
 
 int Batch::decoding() const {
+  return static_cast<int>(
+      std::ranges::count_if(jobs_, [](const auto& job) { return job->is_decoding(); }));
+}
+
+int Batch::waiting() const {
   return static_cast<int>(std::ranges::count_if(
-      jobs_, [](const auto& job) { return job->decoding != nullptr && !job->is_over(); }));
+      jobs_, [](const auto& job) { return !job->is_over() && job->sequence->is_out(); }));
 }
 
 int64_t Batch::contexts() const {
@@ -36,12 +43,14 @@ int64_t Batch::contexts() const {
 }
 
 bool Batch::Turn() {
+  wants_room_ = false;
   const bool has_ended = EndCancelled();
+  const bool has_copied = CopyIn();
   const double start = SteadySeconds();
   const bool has_decoded = Round();
   bell_->WakeReaders();
   const bool has_read = ReadPrompts(has_decoded ? SteadySeconds() - start : 0);
-  return has_ended || has_decoded || has_read;
+  return has_ended || has_copied || has_decoded || has_read;
 }
 
 void Batch::CancelAll() {
@@ -72,28 +81,54 @@ bool Batch::EndCancelled() {
 // ----------------------------------------------------------------------------------- rounds
 
 bool Batch::Round() {
-  std::vector<Job*> active;
-  for (const auto& job : jobs_) {
-    if (job->is_over() || job->decoding == nullptr) continue;
-    if (job->stream->HasRoom(kMaxGamma + 1)) active.push_back(job.get());
-  }
-  if (active.empty()) return false;
+  CollectActive();
+  if (active_.empty()) return false;
+  GuideRound();
   // As many draft steps as the longest draft takes; each sequence stops at its own.
   do {
-    CollectWanted(Reader::kDraft, active);
+    CollectWanted(Reader::kDraft);
     ComputeWanted();
   } while (!wanted_.empty());
-  CollectWanted(Reader::kTarget, active);
+  CollectWanted(Reader::kTarget);
   ComputeWanted();
-  for (Job* job : active) {
+  for (Job* job : active_) {
     if (!job->is_over()) FinishRound(*job);
   }
   return true;
 }
 
-void Batch::CollectWanted(Reader reader, std::span<Job* const> jobs) {
+void Batch::CollectActive() {
+  active_.clear();
+  for (const auto& job : jobs_) {
+    if (!job->is_decoding() || job->sequence->is_out()) continue;
+    if (!job->stream->HasRoom(kMaxGamma + 1)) continue;
+    // A round seals one group at most. The younger ones among active_ may go for it.
+    if (!MakeRoom(*job, 1)) continue;
+    active_.push_back(job.get());
+  }
+}
+
+void Batch::GuideRound() {
+  if (active_.size() < 2) return;
+  members_.clear();
+  for (const Job* job : active_) {
+    RoundMember member;
+    if (job->decoding->is_auto() && active_.size() <= kMostGuided) {
+      member.tokens = job->decoding->controller().tokens();
+      member.most = job->decoding->MostGuided(job->sequence->Room());
+    }
+    members_.push_back(member);
+  }
+  costs_.Plan(members_);
+  for (size_t i = 0; i < active_.size(); ++i) {
+    Decoding& decoding = *active_[i]->decoding;
+    if (decoding.is_auto()) decoding.Guide({members_[i].gamma, costs_.row_price()});
+  }
+}
+
+void Batch::CollectWanted(Reader reader) {
   wanted_.clear();
-  for (Job* job : jobs) {
+  for (Job* job : active_) {
     if (job->is_over() || job->decoding->finished()) continue;
     const auto rows = job->decoding->Next(job->sequence->Room());
     if (rows && rows->reader == reader) wanted_.push_back({job, *rows});
@@ -104,10 +139,13 @@ void Batch::ComputeWanted() {
   const TransformerLimits& limits = core_.transformer().limits();
   for (size_t first = 0; first < wanted_.size();) {
     size_t last = first;
-    for (size_t rows = 0;
-         last < wanted_.size() && last - first < static_cast<size_t>(limits.sequences); ++last) {
-      rows += wanted_[last].rows.tokens.size();
-      if (rows > static_cast<size_t>(limits.step_rows)) break;
+    int64_t rows = 0, positions = 0;
+    for (; last < wanted_.size() && last - first < static_cast<size_t>(limits.sequences); ++last) {
+      const WantedRows& one = wanted_[last].rows;
+      rows += static_cast<int64_t>(one.tokens.size());
+      // Sequences that share groups may have more tokens together than the pool.
+      positions += one.position + static_cast<int64_t>(one.tokens.size());
+      if (rows > limits.step_rows || positions > limits.positions) break;
     }
     Pass(std::span<const Wanted>(wanted_).subspan(first, last - first));
     first = last;
@@ -144,6 +182,8 @@ void Batch::ComputePass(std::span<const Wanted> wanted) {
   const double seconds = SteadySeconds() - start;
   ++counters_.passes;
   counters_.pass_sequences += static_cast<int64_t>(wanted.size());
+  counters_.pass_rows += logits.rows;
+  costs_.Observe(wanted.front().rows.reader, static_cast<int>(logits.rows), seconds);
   int64_t row = 0;
   for (const Wanted& one : wanted) {
     const auto rows = static_cast<int64_t>(one.rows.tokens.size());
@@ -166,74 +206,20 @@ void Batch::FinishRound(Job& job) {
       job.sequence->CommitInTurn(static_cast<int>(job.sequence->tokens().size()) - 1);
     }
     job.decoding->EndRound(SteadySeconds() - start);
+    CountDrafts(*job.decoding);
   }
   if (job.decoding->finished()) End(job, StreamEvent::Kind::kDone);
 }
 
-// ---------------------------------------------------------------------------------- prompts
-
-bool Batch::ReadPrompts(double seconds) {
-  const int count = reading();
-  if (count == 0) return false;
-  const double end = SteadySeconds() + seconds;
-  do {
-    // The next in turn; a job that is over has no prompt to read.
-    Job* job = nullptr;
-    for (size_t i = 0; i < jobs_.size() && job == nullptr; ++i) {
-      Job& candidate = *jobs_[(next_prompt_ + i) % jobs_.size()];
-      if (candidate.decoding != nullptr || candidate.is_over()) continue;
-      next_prompt_ = (next_prompt_ + i + 1) % jobs_.size();
-      job = &candidate;
-    }
-    if (job == nullptr) break;
-    int rows = kChunkTokens;
-    if (seconds > 0 && slice_row_s_ > 0) {
-      rows = static_cast<int>(std::min<double>(rows, seconds / slice_row_s_));
-    }
-    ReadSlice(*job, std::max(rows, kLeastSliceRows));
-  } while (SteadySeconds() < end);
-  return true;
-}
-
-void Batch::ReadSlice(Job& job, int rows) {
-  try {
-    bool is_done = false;
-    const double start = SteadySeconds();
-    {
-      const quantspec::Turn turn(core_.turns());
-      is_done = job.sequence->AdvancePrompt(rows);
-    }
-    if (const int computed = job.sequence->slice_rows(); computed > 0) {
-      const double row_s = (SteadySeconds() - start) / computed;
-      slice_row_s_ = slice_row_s_ == 0 ? row_s : 0.75 * slice_row_s_ + 0.25 * row_s;
-    }
-    if (is_done) {
-      StartDecoding(job);
-    } else {
-      job.stream->set_prompt_done(job.sequence->PromptDone());
-    }
-  } catch (...) {
-    Fail(job);
+void Batch::CountDrafts(const Decoding& decoding) {
+  const int drafted = decoding.round_drafted();
+  if (drafted == 0) return;
+  ++counters_.draft_rounds;
+  counters_.drafted += drafted;
+  counters_.accepted += decoding.round_accepted();
+  if (!decoding.round_is_lookup()) {
+    acceptance_.Observe(drafted, decoding.round_accepted(), counters_.draft_rounds);
   }
-}
-
-void Batch::StartDecoding(Job& job) {
-  Sequence& sequence = *job.sequence;
-  const int prompt = static_cast<int>(job.request.prompt.size());
-  job.stream->set_prompt_done(prompt);
-  counters_.prompt_tokens += prompt;
-  counters_.cached_tokens += sequence.cached_tokens();
-  const double now = SteadySeconds();
-  job.prefill_s = now - job.start_s;
-  job.start_s = now;
-  job.decoding = std::make_unique<Decoding>(core_.model().config().info.vocab, tokens_);
-  const CostPrior prior{static_cast<double>(sequence.BytesPerToken(Reader::kDraft)) /
-                        static_cast<double>(sequence.BytesPerToken(Reader::kTarget))};
-  job.decoding->Start(&sequence.tokens(), job.request.generate, is_end_, prior,
-                      sequence.draft_source());
-  job.decoding->AcceptFirst(sequence.Logits());
-  if (job.request.generate.max_tokens > 0) HandOut(job);
-  if (job.decoding->finished()) End(job, StreamEvent::Kind::kDone);
 }
 
 // -------------------------------------------------------------------------------------- end
@@ -263,6 +249,7 @@ void Batch::End(Job& job, StreamEvent::Kind kind) {
   GenerateStats& stats = event.result.stats;
   stats.prompt_tokens = static_cast<int>(job.request.prompt.size());
   stats.cached_tokens = job.sequence->cached_tokens();
+  stats.queue_s = job.queue_s;
   stats.prefill_s = job.prefill_s;
   stats.other_s = std::max(0.0, stats.decode_s - stats.draft_s - stats.verify_s - stats.seal_s);
   if (job.request.wants_digest && kind == StreamEvent::Kind::kDone) {

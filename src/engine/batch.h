@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "decode/decoding.h"
+#include "decode/pass_costs.h"
 #include "engine/sequence.h"
 #include "engine/stream.h"
 #include "quantspec/scheduler.h"
@@ -21,17 +22,23 @@ struct Job {
   std::shared_ptr<StreamQueue> stream;
   std::unique_ptr<Sequence> sequence;
   std::unique_ptr<Decoding> decoding;  // null while the prompt is read
-  double start_s = 0;                  // of the prompt, then of decoding
+  double start_s = 0;                  // of waiting, then of the prompt, then of decoding
+  double queue_s = 0;
   double prefill_s = 0;
+  double row_s = 0;                 // running mean: seconds a prompt row takes in a layer
   std::optional<StreamEvent> last;  // once the job is over
 
   bool is_over() const { return last.has_value(); }
+  bool is_reading() const { return decoding == nullptr && !is_over(); }
+  bool is_decoding() const { return decoding != nullptr && !is_over(); }
 };
 
 struct BatchCounters {
   int64_t finished = 0, cancelled = 0, failed = 0;
   int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
-  int64_t passes = 0, pass_sequences = 0;
+  int64_t draft_rounds = 0, drafted = 0, accepted = 0;
+  int64_t passes = 0, pass_sequences = 0, pass_rows = 0;
+  int64_t copied_out = 0;
 };
 
 // Belongs to one thread. No user code runs in it: tokens and errors go to streams.
@@ -55,6 +62,10 @@ class Batch {
 
   int reading() const;
   int decoding() const;
+  // Sequences that are copied out; while there are some, nobody else comes in.
+  int waiting() const;
+  // The last turn left somebody waiting for room in the pool, which sessions may give back.
+  bool wants_room() const { return wants_room_; }
   int size() const { return static_cast<int>(jobs_.size()); }
   // Tokens that all sequences have room for.
   int64_t contexts() const;
@@ -70,17 +81,35 @@ class Batch {
   bool EndCancelled();
   // A round of all that decode; true if there was one.
   bool Round();
-  void CollectWanted(Reader reader, std::span<Job* const> jobs);
+  // Those whose readers keep up and whose caches have room for what the round commits.
+  void CollectActive();
+  // Says how many tokens each of several sequences drafts.
+  void GuideRound();
+  void CollectWanted(Reader reader);
   // Computes what is wanted, in as many passes as it takes.
   void ComputeWanted();
   void Pass(std::span<const Wanted> wanted);
   // The same for a caller that has the turn; throws where the model does.
   void ComputePass(std::span<const Wanted> wanted);
   void FinishRound(Job& job);
+  void CountDrafts(const Decoding& decoding);
+
+  // ---- batch_room.cc
+  // Makes sure that the job's cache can take `slots` more groups. Younger sequences that decode are
+  // copied out for it; false if it has to wait. Ends it if it never will get them.
+  bool MakeRoom(Job& job, int slots);
+  Job* FindYoungest(const Job& job, bool* is_alone) const;
+  // Sequences come back, the oldest first; true if one did.
+  bool CopyIn();
+
+  // ---- batch_prompts.cc
   bool ReadPrompts(double seconds);
-  // The next slice of a prompt.
-  void ReadSlice(Job& job, int rows);
+  // The prompt whose turn it is, of the two that take turns; null if none is to be read.
+  Job* NextPrompt();
+  // False if it has to wait for room.
+  bool ReadSlice(Job& job, int rows);
   void StartDecoding(Job& job);
+
   // Hands the new tokens to the stream.
   void HandOut(Job& job);
   void End(Job& job, StreamEvent::Kind kind);
@@ -90,11 +119,18 @@ class Batch {
   IsEnd is_end_;
   int tokens_;  // ids that are tokens
   std::shared_ptr<Bell> bell_;
-  std::vector<std::unique_ptr<Job>> jobs_;
+  std::vector<std::unique_ptr<Job>> jobs_;  // the oldest first
+  std::vector<Job*> active_;                // of the round
+  std::vector<RoundMember> members_;        // the same
   std::vector<Wanted> wanted_;
   std::vector<StepRows> step_rows_;
-  size_t next_prompt_ = 0;  // prompts take turns by slice
-  double slice_row_s_ = 0;  // running mean: seconds a prompt row takes in a layer
+  PassCosts costs_;
+  AcceptanceModel acceptance_;  // of all sequences so far
+  // Seconds that the shorter of two prompts has to its favour: a second of the longer one gives it
+  // two.
+  double short_s_ = 0;
+  double row_s_ = 0;  // as Job::row_s, of the last prompt
+  bool wants_room_ = false;
   BatchCounters counters_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "engine/engine_impl.h"
+#include "engine/fingerprint.h"
 #include "engine/memory_plan.h"
 #include "engine/out_of_memory.h"
 #include "engine/session.h"
@@ -15,7 +16,7 @@ void CheckReservation(EngineCore& core, const KvCacheSpec& spec) {
   if (spec.kind == CacheKind::kFull) return;
   const Turn turn(core.turns());
   const GroupPool& pool = *core.Pool().pool;
-  const int left = pool.slots() - pool.reserved();
+  const int left = pool.unreserved();
   if (SlotsOf(spec) <= left) return;
   throw Error(ErrorKind::kMemory,
               "a context of " + std::to_string(spec.context) +
@@ -36,12 +37,17 @@ EngineImpl::EngineImpl(std::shared_ptr<const ModelFileImpl> file, const EngineCa
                               *backend, threads_, progress);
 }
 
+CoreBytes EngineImpl::CoreBytesOf(CacheKind cache) const {
+  return BytesOfCore(file_->config(), core_->limits(), cache, core_->backend(),
+                     !options().prompt_store.empty());
+}
+
 uint64_t EngineImpl::BytesBeside(const SessionOptions& session) const {
   const MemoryBytes bytes = file_->BytesFor(file_->ContextOf(session), session, capacity_);
   const uint64_t tail = bytes.tail / static_cast<uint64_t>(capacity_.sequences);
   if (core_ == nullptr) return bytes.pool + bytes.scratch + tail;
   if (core_->has_pool() || session.cache == CacheKind::kFull) return tail;
-  return BytesOfCore(file_->config(), core_->limits(), session.cache, core_->backend()).pool + tail;
+  return CoreBytesOf(session.cache).pool + tail;
 }
 
 MemoryPlan EngineImpl::Plan(const SessionOptions& session) const {
@@ -50,8 +56,7 @@ MemoryPlan EngineImpl::Plan(const SessionOptions& session) const {
   uint64_t held = 0;  // of what such a session takes
   if (core_ != nullptr) {
     capacity.cache_tokens = core_->limits().tokens;
-    const CoreBytes bytes =
-        BytesOfCore(file_->config(), core_->limits(), session.cache, core_->backend());
+    const CoreBytes bytes = CoreBytesOf(session.cache);
     held = bytes.scratch + (core_->has_pool() ? bytes.pool : 0);
   }
   MemoryPlan plan;
@@ -82,7 +87,7 @@ EngineCore& EngineImpl::Core(const SessionOptions& session) const {
     if (BytesBeside(session) > AvailableMemoryBytes()) throw std::bad_alloc();
     if (core_ == nullptr) {
       core_ = std::make_unique<EngineCore>(*model_, MakeBackend(options().backend, threads_),
-                                           LimitsOf(capacity_, file_->ContextOf(session)));
+                                           LimitsOf(capacity_, file_->ContextOf(session)), Disk());
     }
     if (session.cache == CacheKind::kHierarchical && !core_->has_pool()) {
       const Turn turn(core_->turns());
@@ -91,6 +96,27 @@ EngineCore& EngineImpl::Core(const SessionOptions& session) const {
     return core_.get();
   };
   return *OrOutOfMemory(make, [&] { return AdviseContext(session); });
+}
+
+DiskStoreSpec EngineImpl::Disk() const {
+  DiskStoreSpec disk;
+  disk.folder = options().prompt_store;
+  disk.bytes = options().prompt_store_bytes;
+  if (!disk.folder.empty()) disk.fingerprint = FingerprintOf(file_->source(), options(), isa_);
+  return disk;
+}
+
+PromptStoreCounters EngineImpl::prompt_store() const {
+  PromptStore* store = nullptr;
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (core_ != nullptr) store = core_->store();
+  }
+  PromptStoreCounters counters;
+  if (store == nullptr) return counters;
+  if (store->disk() != nullptr) counters = store->disk()->counters();
+  counters.chunks = store->chunks();
+  return counters;
 }
 
 SequenceSpec EngineImpl::SequenceOf(const SessionOptions& session) const {
@@ -120,7 +146,7 @@ std::unique_ptr<Session> EngineImpl::Open(const SessionOptions& session) const {
                                         "; use a smaller context or a larger --cache-tokens");
   }
   const Backend& backend = parts.core->backend();
-  const CoreBytes core = BytesOfCore(file_->config(), limits, session.cache, backend);
+  const CoreBytes core = CoreBytesOf(session.cache);
   parts.bytes.weights = model_->bytes();
   parts.bytes.pool = core.pool;
   parts.bytes.scratch = core.scratch;

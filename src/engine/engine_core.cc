@@ -1,6 +1,7 @@
 #include "engine/engine_core.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace quantspec {
 namespace {
@@ -32,16 +33,21 @@ TransformerLimits CoreLimits::Steps(const ModelConfig& config) const {
 }
 
 EngineCore::EngineCore(const Model& model, std::unique_ptr<Backend> backend,
-                       const CoreLimits& limits)
-    : limits_(limits), transformer_(model, std::move(backend), limits.Steps(model.config())) {}
+                       const CoreLimits& limits, DiskStoreSpec disk)
+    : limits_(limits),
+      disk_(std::move(disk)),
+      transformer_(model, std::move(backend), limits.Steps(model.config())) {}
 
 PoolAccess EngineCore::Pool() {
   if (pool_ == nullptr) {
-    pool_ = std::make_unique<GroupPool>(limits_.Pool(model().config()), backend());
-    store_.emplace(*pool_);
+    auto pool = std::make_unique<GroupPool>(limits_.Pool(model().config()), backend());
+    auto store = std::make_unique<PromptStore>(*pool);
+    if (!disk_.folder.empty()) store->UseDisk(disk_, backend());
+    pool_ = std::move(pool);
+    store_ = std::move(store);
   }
   const auto make_free = [](void* store) { return static_cast<PromptStore*>(store)->EvictOne(); };
-  return {pool_.get(), make_free, &*store_};
+  return {pool_.get(), make_free, store_.get()};
 }
 
 }  // namespace quantspec

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 
 #include "cache/group_pool.h"
 #include "cache/kv_cache.h"
@@ -25,26 +24,30 @@ struct CoreLimits {
 // Members other than `turns` are used under a Turn.
 class EngineCore {
  public:
-  // Throws Error{kMemory}.
-  EngineCore(const Model& model, std::unique_ptr<Backend> backend, const CoreLimits& limits);
+  // `disk`: where the prompt store's files are; without a folder it has none. Throws
+  // Error{kMemory}.
+  EngineCore(const Model& model, std::unique_ptr<Backend> backend, const CoreLimits& limits,
+             DiskStoreSpec disk = {});
 
   TurnLock& turns() { return turns_; }
   const CoreLimits& limits() const { return limits_; }
   Transformer& transformer() { return transformer_; }
   Backend& backend() { return transformer_.backend(); }
   const Model& model() const { return transformer_.model(); }
-  // The pool, taken at the first call. Throws Error{kMemory}.
+  // The pool, taken at the first call, with the prompt store. Throws Error: kMemory, and as
+  // DiskStore does.
   PoolAccess Pool();
   bool has_pool() const { return pool_ != nullptr; }
   // Null before the pool is taken.
-  PromptStore* store() { return store_ ? &*store_ : nullptr; }
+  PromptStore* store() { return store_.get(); }
 
  private:
   TurnLock turns_;
   CoreLimits limits_;
+  DiskStoreSpec disk_;
   Transformer transformer_;
   std::unique_ptr<GroupPool> pool_;
-  std::optional<PromptStore> store_;  // destroyed before the pool
+  std::unique_ptr<PromptStore> store_;  // destroyed before the pool
 };
 
 }  // namespace quantspec

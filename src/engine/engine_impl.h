@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "decode/decoding.h"
 #include "engine/engine_core.h"
+#include "engine/memory_plan.h"
 #include "engine/model_file.h"
 #include "engine/sequence.h"
 #include "model/weights.h"
@@ -26,6 +27,7 @@ class EngineImpl : public Engine, public std::enable_shared_from_this<EngineImpl
   std::unique_ptr<Session> Open(const SessionOptions& options) const override;
   std::string_view isa() const override { return isa_; }
   int threads() const override { return threads_.threads(); }
+  PromptStoreCounters prompt_store() const override;
 
   const Model& model() const { return *model_; }
   ThreadPool& thread_pool() const { return threads_; }
@@ -39,6 +41,9 @@ class EngineImpl : public Engine, public std::enable_shared_from_this<EngineImpl
   IsEnd IsEndToken() const;
 
  private:
+  // What the core takes, once it is there.
+  CoreBytes CoreBytesOf(CacheKind cache) const;
+  DiskStoreSpec Disk() const;
   // What a session takes beside what is taken already. The caller has mutex_.
   uint64_t BytesBeside(const SessionOptions& session) const;
   // What to say where a session with `options` does not fit.

@@ -30,6 +30,7 @@ SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
   spec.draft = options.draft;
   spec.q_heads = config.info.q_heads;
   spec.reuse = options.reuse;
+  spec.salt = options.salt;
   spec.cache.kind = options.cache;
   const bool is_reference = weights == WeightMode::kFloat && options.cache == CacheKind::kFull;
   spec.cache.dense_type = is_reference ? KvType::kF32 : KvType::kF16;
@@ -40,12 +41,18 @@ SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
 }
 
 CoreBytes BytesOfCore(const ModelConfig& config, const CoreLimits& limits, CacheKind cache,
-                      const Backend& backend) {
+                      const Backend& backend, bool has_disk_store) {
   CoreBytes bytes;
-  if (cache == CacheKind::kHierarchical) {
-    bytes.pool = GroupPool::Bytes(limits.Pool(config), backend);
-  }
   bytes.scratch = Transformer::ScratchBytes(config, backend, limits.Steps(config));
+  if (cache == CacheKind::kHierarchical) {
+    const GroupPoolSpec pool = limits.Pool(config);
+    bytes.pool = GroupPool::Bytes(pool, backend);
+    if (has_disk_store) {
+      GroupPoolSpec chunk = pool;
+      chunk.slots = PromptStore::kChunkSlots;
+      bytes.scratch += DiskStore::Bytes(kChunkHeaderBytes + GroupPool::Bytes(chunk, backend));
+    }
+  }
   return bytes;
 }
 

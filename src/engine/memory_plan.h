@@ -16,13 +16,14 @@ void CheckDraftOf(const DraftOptions& draft, CacheKind cache, WeightMode weights
 SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
                               const SessionOptions& options, int context);
 
-// The engine's part, without weights. `pool` is taken by hierarchical caches alone.
+// The engine's part, without weights. `pool` is taken by hierarchical caches alone, and so are the
+// buffers of a prompt store on disk, which are counted as scratch.
 struct CoreBytes {
   uint64_t pool = 0;
   uint64_t scratch = 0;
 };
 CoreBytes BytesOfCore(const ModelConfig& config, const CoreLimits& limits, CacheKind cache,
-                      const Backend& backend);
+                      const Backend& backend, bool has_disk_store = false);
 // One sequence's part, the decoding loop's buffers included.
 uint64_t BytesOfSequence(const ModelConfig& config, const SequenceSpec& spec,
                          const Backend& backend);

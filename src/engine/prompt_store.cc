@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "engine/chunk_planes.h"
 
 namespace quantspec {
 namespace {
@@ -16,11 +17,30 @@ void ReleaseAll(GroupPool& pool, const PromptStore::Node& node) {
 
 }  // namespace
 
-PromptStore::~PromptStore() { ReleaseAll(pool_, root_); }
+PromptStore::~PromptStore() {
+  for (const auto& [salt, root] : roots_) ReleaseAll(pool_, *root);
+}
+
+void PromptStore::UseDisk(const DiskStoreSpec& spec, const Backend& backend) {
+  QS_CHECK(chunks_ == 0);
+  backend_ = &backend;
+  fingerprint_ = spec.fingerprint;
+  roots_.clear();  // their keys begin with the fingerprint
+  disk_ = std::make_unique<DiskStore>(spec, LayoutOfSlots(pool_, kChunkSlots));
+}
+
+PromptStore::Node* PromptStore::Root(std::string_view salt) {
+  if (const auto found = roots_.find(salt); found != roots_.end()) return found->second.get();
+  // Salts that nobody uses any more must not add up.
+  std::erase_if(roots_, [](const auto& root) { return root.second->children.empty(); });
+  auto root = std::make_unique<Node>();
+  root->key = RootKey(fingerprint_, salt);
+  return roots_.emplace(salt, std::move(root)).first->second.get();
+}
 
 PromptStore::Node* PromptStore::Find(Node* parent, std::span<const Token> tokens) {
   QS_CHECK(tokens.size() == kChunkTokens);
-  for (const auto& child : (parent == nullptr ? root_ : *parent).children) {
+  for (const auto& child : At(parent).children) {
     if (!std::ranges::equal(child->tokens, tokens)) continue;
     child->last_used = ++clock_;
     return child.get();
@@ -33,7 +53,8 @@ PromptStore::Node* PromptStore::Add(Node* parent, std::span<const Token> tokens,
   if (Node* found = Find(parent, tokens)) return found;
   QS_CHECK(slots.size() == kChunkSlots);
   auto node = std::make_unique<Node>();
-  node->parent = parent == nullptr ? &root_ : parent;
+  node->parent = &At(parent);
+  node->key = ChildKey(node->parent->key, tokens);
   std::ranges::copy(tokens, node->tokens.begin());
   std::ranges::copy(slots, node->slots.begin());
   node->last_used = ++clock_;
@@ -42,6 +63,40 @@ PromptStore::Node* PromptStore::Add(Node* parent, std::span<const Token> tokens,
   for (const int32_t slot : slots) pool_.Share(slot);
   ++chunks_;
   return siblings.back().get();
+}
+
+int PromptStore::CountHeld(std::string_view salt, std::span<const Token> prompt) {
+  int held = 0;
+  Node* node = Root(salt);
+  for (; prompt.size() > kChunkTokens; prompt = prompt.subspan(kChunkTokens)) {
+    node = Find(node, prompt.first(kChunkTokens));
+    if (node == nullptr || pool_.holders(node->slots.back()) == 0) break;
+    held += kChunkSlots;
+  }
+  return held;
+}
+
+PromptStore::Node* PromptStore::Restore(Node* parent, std::span<const Token> tokens,
+                                        const PoolAccess& access) {
+  if (disk_ == nullptr) return nullptr;
+  Node& before = At(parent);
+  const ChunkKey key = ChildKey(before.key, tokens);
+  const std::span<const std::byte> file = disk_->Load(before.key, key, tokens);
+  if (file.empty()) return nullptr;
+  std::array<int32_t, kChunkSlots> slots;
+  int32_t last = before.parent == nullptr ? -1 : before.slots.back();
+  for (int32_t& slot : slots) last = slot = TakeSlot(access, last);
+  UploadSlots(*backend_, pool_, slots, disk_->layout(), file);
+  Node* node = Add(&before, tokens, slots);
+  for (const int32_t slot : slots) pool_.Release(slot);
+  return node;
+}
+
+void PromptStore::Use(const Node& node) {
+  if (disk_ == nullptr) return;
+  disk_->Offer(node.parent->key, node.key, node.tokens, [&](std::span<std::byte> file) {
+    DownloadSlots(*backend_, pool_, node.slots, disk_->layout(), file);
+  });
 }
 
 bool PromptStore::IsUnused(const Node& node) const {
@@ -62,7 +117,11 @@ PromptStore::Node* PromptStore::Oldest(Node& node) const {
 }
 
 bool PromptStore::EvictOne() {
-  Node* node = Oldest(root_);
+  Node* node = nullptr;
+  for (const auto& [salt, root] : roots_) {
+    Node* found = Oldest(*root);
+    if (found != nullptr && (node == nullptr || found->last_used < node->last_used)) node = found;
+  }
   if (node == nullptr) return false;
   for (const int32_t slot : node->slots) pool_.Release(slot);
   std::erase_if(node->parent->children, [&](const auto& child) { return child.get() == node; });

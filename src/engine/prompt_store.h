@@ -1,17 +1,23 @@
 // Chunks of prompts that were computed before, found by their tokens: a trie whose nodes are chunks
 // of kChunkTokens tokens and hold a reference on the chunk's slots. A chunk's keys and values
 // depend on its tokens and those before it alone, so using a stored chunk changes no bit of an
-// answer.
+// answer. With a store on disk, chunks are written there and found again by later processes.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "cache/group_pool.h"
 #include "cache/kv_cache.h"
+#include "engine/chunk_file.h"
+#include "engine/disk_store.h"
 
 namespace quantspec {
 
@@ -24,6 +30,7 @@ class PromptStore {
     std::array<int32_t, kChunkSlots> slots;
     std::vector<std::unique_ptr<Node>> children;
     uint64_t last_used = 0;
+    ChunkKey key{};
   };
 
   explicit PromptStore(GroupPool& pool) : pool_(pool) {}
@@ -31,24 +38,42 @@ class PromptStore {
   PromptStore(const PromptStore&) = delete;
   PromptStore& operator=(const PromptStore&) = delete;
 
-  // The chunk of `tokens` behind `parent` (null: the beginning); null if it is not stored. Valid
-  // while somebody else holds its slots.
+  // Chunks come from there and go there from now on.
+  void UseDisk(const DiskStoreSpec& spec, const Backend& backend);
+  DiskStore* disk() { return disk_ ? disk_.get() : nullptr; }
+
+  // What stands before the first chunks of prompts with this salt. Valid until the next call.
+  Node* Root(std::string_view salt);
+  // The chunk of `tokens` behind `parent` (null: the root of no salt); null if it is not stored.
+  // Valid while somebody else holds its slots.
   Node* Find(Node* parent, std::span<const Token> tokens);
   // Stores a chunk, whose slots it takes a reference on, unless it is there; returns the stored
   // one.
   Node* Add(Node* parent, std::span<const Token> tokens, std::span<const int32_t> slots);
+  // Slots of the chunks that `prompt` begins with and that sequences hold now.
+  int CountHeld(std::string_view salt, std::span<const Token> prompt);
+  // Reads the chunk from disk into free slots of the pool, which `access` supplies; null if it is
+  // not there.
+  Node* Restore(Node* parent, std::span<const Token> tokens, const PoolAccess& access);
+  // A sequence uses the chunk: keeps it on disk, too.
+  void Use(const Node& node);
   // Drops the least recently used chunk that no sequence uses and no other follows; false if there
   // is none.
   bool EvictOne();
-  int chunks() const { return chunks_; }
+  int chunks() const { return chunks_; }  // any thread
 
  private:
   Node* Oldest(Node& node) const;
   bool IsUnused(const Node& node) const;
 
+  Node& At(Node* parent) { return parent == nullptr ? *Root({}) : *parent; }
+
   GroupPool& pool_;
-  Node root_;
-  int chunks_ = 0;
+  const Backend* backend_ = nullptr;  // of the disk's chunks
+  std::unique_ptr<DiskStore> disk_;
+  Sha256Hash fingerprint_{};
+  std::map<std::string, std::unique_ptr<Node>, std::less<>> roots_;  // by salt
+  std::atomic<int> chunks_ = 0;
   uint64_t clock_ = 0;
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "decode/decoding.h"
+#include "decode/generate.h"
 #include "engine/batch.h"
 #include "engine/engine_impl.h"
 #include "engine/session.h"
@@ -52,9 +53,10 @@ class SchedulerImpl : public Scheduler {
     CheckGenerate(request.generate);
     CheckTokens(request.prompt, engine_->tokens());
     auto job = std::make_unique<Job>();
-    const int context = ContextOf(request);
-    CheckPrompt(request.prompt.size(), 0, 0, context);
-    CheckFits(context);
+    const Size size = SizeOf(request);
+    CheckPrompt(request.prompt.size(), 0, 0, size.context);
+    CheckFits(size.reserve);
+    job->start_s = SteadySeconds();
     job->stream = std::make_shared<StreamQueue>(options_.stream_tokens, bell_);
     job->request = std::move(request);
     std::shared_ptr<Stream> stream = MakeStream(job->stream);
@@ -64,7 +66,7 @@ class SchedulerImpl : public Scheduler {
         throw Error(ErrorKind::kBusy, "the queue is full: " + std::to_string(queue_.size()) +
                                           " requests wait; try again later");
       }
-      queue_.push_back({std::move(job), context});
+      queue_.push_back({std::move(job), size});
       ++submitted_;
     }
     bell_->Ring();
@@ -80,21 +82,33 @@ class SchedulerImpl : public Scheduler {
   }
 
  private:
+  struct Size {
+    int context;  // tokens that the sequence may grow to
+    int reserve;  // tokens that it has room for from the beginning
+  };
   struct Waiting {
     std::unique_ptr<Job> job;
-    int context;
+    Size size;
   };
 
-  int ContextOf(const Request& request) const {
-    if (options_.session.context > 0) return options_.session.context;
-    const int64_t needed =
-        static_cast<int64_t>(request.prompt.size()) + request.generate.max_tokens;
-    return static_cast<int>(std::min<int64_t>(needed, engine_->file().info().context));
+  Size SizeOf(const Request& request) const {
+    const auto prompt = static_cast<int64_t>(request.prompt.size());
+    const int64_t most =
+        options_.session.context > 0 ? options_.session.context : engine_->file().info().context;
+    Size size;
+    size.context = static_cast<int>(std::min(prompt + request.generate.max_tokens, most));
+    size.reserve = size.context;
+    if (request.reserve_tokens > 0 && options_.session.cache == CacheKind::kHierarchical) {
+      const int64_t reserve = prompt + request.reserve_tokens;
+      size.reserve = static_cast<int>(std::min<int64_t>(size.context, reserve));
+      size.context = std::min(size.context, std::max(core_.limits().tokens, size.reserve));
+    }
+    return size;
   }
 
-  void CheckFits(int context) const {
-    if (context <= core_.limits().tokens) return;
-    throw Error(ErrorKind::kMemory, "the request needs " + std::to_string(context) +
+  void CheckFits(int tokens) const {
+    if (tokens <= core_.limits().tokens) return;
+    throw Error(ErrorKind::kMemory, "the request needs " + std::to_string(tokens) +
                                         " tokens, but the engine's cache holds " +
                                         std::to_string(core_.limits().tokens) +
                                         "; shorten it or use a larger --cache-tokens");
@@ -113,8 +127,8 @@ class SchedulerImpl : public Scheduler {
       Publish();
       batch_.Deliver();
       bell_->WakeReaders();
-      // A place may also be given back by a session, which rings no bell.
-      if (!has_worked) bell_->Wait(HasWaiting() ? kLookForPlace_s : 0);
+      // Room may also be given back by a session, which rings no bell.
+      if (!has_worked) bell_->Wait(HasWaiting() || batch_.wants_room() ? kLookForPlace_s : 0);
     }
     batch_.CancelAll();
     batch_.Deliver();
@@ -157,27 +171,52 @@ class SchedulerImpl : public Scheduler {
 
   // The oldest waiting request if there is a place for it. Only this thread takes requests out.
   std::optional<Waiting> TakeWaiting() {
-    int context = 0;
+    const Waiting* first = nullptr;  // stays where it is while others are added
     {
       const std::lock_guard<std::mutex> guard(mutex_);
       if (queue_.empty()) return std::nullopt;
-      context = queue_.front().context;
+      first = &queue_.front();
     }
-    if (!HasPlace(context)) return std::nullopt;
+    if (!HasPlace(*first)) return std::nullopt;
     const std::lock_guard<std::mutex> guard(mutex_);
     Waiting waiting = std::move(queue_.front());
     queue_.pop_front();
     return waiting;
   }
 
-  bool HasPlace(int context) {
-    if (batch_.size() >= core_.limits().sequences) return false;
+  bool HasPlace(const Waiting& waiting) {
+    if (batch_.size() >= core_.limits().sequences || batch_.waiting() > 0) return false;
     if (options_.session.cache == CacheKind::kFull) {
-      return batch_.contexts() + context <= core_.limits().tokens;
+      return batch_.contexts() + waiting.size.context <= core_.limits().tokens;
     }
     const Turn turn(core_.turns());
-    const GroupPool& pool = *core_.Pool().pool;
-    return context / kKvGroup <= pool.slots() - pool.reserved();
+    return ReserveOf(waiting) / kKvGroup <= core_.Pool().pool->unreserved();
+  }
+
+  // Tokens to reserve beside those that the prompt shares with sequences which are there. The
+  // caller has the turn.
+  int ReserveOf(const Waiting& waiting) {
+    const int tokens = waiting.size.reserve;
+    if (options_.session.reuse == PromptReuse::kNone) return tokens;
+    const Request& request = waiting.job->request;
+    const int held = core_.store()->CountHeld(SaltOf(request), request.prompt);
+    return std::max(tokens - held * kKvGroup, 1);
+  }
+
+  const std::string& SaltOf(const Request& request) const {
+    return request.salt.empty() ? options_.session.salt : request.salt;
+  }
+
+  std::unique_ptr<Sequence> MakeSequence(const Waiting& waiting) {
+    SessionOptions session = options_.session;
+    session.context = waiting.size.context;
+    session.salt = SaltOf(waiting.job->request);
+    SequenceSpec spec = engine_->SequenceOf(session);
+    if (session.cache == CacheKind::kHierarchical) {
+      const Turn turn(core_.turns());
+      spec.cache.reserve = ReserveOf(waiting);
+    }
+    return std::make_unique<Sequence>(core_, spec);
   }
 
   bool Admit() {
@@ -186,9 +225,7 @@ class SchedulerImpl : public Scheduler {
       has_admitted = true;
       const std::shared_ptr<StreamQueue> stream = waiting->job->stream;
       try {
-        SessionOptions session = options_.session;
-        session.context = waiting->context;
-        waiting->job->sequence = std::make_unique<Sequence>(core_, engine_->SequenceOf(session));
+        waiting->job->sequence = MakeSequence(*waiting);
         batch_.Add(std::move(waiting->job));
       } catch (const std::exception& exception) {
         stream->Push(ErrorEvent(exception));
@@ -199,6 +236,12 @@ class SchedulerImpl : public Scheduler {
 
   void Publish() {
     const BatchCounters& counters = batch_.counters();
+    int groups = 0, free = 0;
+    if (core_.has_pool()) {
+      const Turn turn(core_.turns());
+      groups = core_.Pool().pool->slots();
+      free = core_.Pool().pool->unreserved();
+    }
     const std::lock_guard<std::mutex> guard(mutex_);
     published_.reading = batch_.reading();
     published_.decoding = batch_.decoding();
@@ -208,6 +251,14 @@ class SchedulerImpl : public Scheduler {
     published_.prompt_tokens = counters.prompt_tokens;
     published_.cached_tokens = counters.cached_tokens;
     published_.generated_tokens = counters.generated_tokens;
+    published_.draft_rounds = counters.draft_rounds;
+    published_.drafted = counters.drafted;
+    published_.accepted = counters.accepted;
+    published_.copied_out = counters.copied_out;
+    published_.waiting = batch_.waiting();
+    published_.pool_groups = groups;
+    published_.pool_free = free;
+    published_.pass_rows = counters.pass_rows;
     published_.passes = counters.passes;
     published_.pass_sequences = counters.pass_sequences;
   }

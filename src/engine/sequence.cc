@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/check.h"
+#include "engine/chunk_planes.h"
 
 namespace quantspec {
 namespace {
@@ -129,11 +130,13 @@ bool Sequence::TakeStoredChunk() {
   // The last rows are always computed: for the logits, and for the queries that the draft needs.
   if (!can_share || length + kChunkTokens > prompt_end_ - policy_->QueryRows()) return false;
   PromptStore& store = *core_.store();
-  PromptStore::Node* node = store.Find(
-      path_.empty() ? nullptr : path_.back(),
-      std::span<const Token>(tokens_).subspan(static_cast<size_t>(length), kChunkTokens));
+  const auto chunk =
+      std::span<const Token>(tokens_).subspan(static_cast<size_t>(length), kChunkTokens);
+  PromptStore::Node* node = store.Find(StoredParent(), chunk);
+  if (node == nullptr) node = store.Restore(StoredParent(), chunk, core_.Pool());
   if (node == nullptr) return false;
   cache_->AttachChunk(node->slots);
+  store.Use(*node);
   path_.push_back(node);
   cached_tokens_ += kChunkTokens;
   return true;
@@ -145,12 +148,13 @@ void Sequence::StoreChunk() {
   if (!CanShare() || length % kChunkTokens != 0 || (path_.size() + 1) * kChunkTokens != length) {
     return;
   }
-  PromptStore::Node* parent = path_.empty() ? nullptr : path_.back();
   const auto slots = cache_->Slots().last(PromptStore::kChunkSlots);
   PromptStore::Node* node = core_.store()->Add(
-      parent, std::span<const Token>(tokens_).subspan(length - kChunkTokens, kChunkTokens), slots);
+      StoredParent(), std::span<const Token>(tokens_).subspan(length - kChunkTokens, kChunkTokens),
+      slots);
   // Somebody else computed the same meanwhile: one of the two copies is enough.
   if (!std::ranges::equal(node->slots, slots)) cache_->ReplaceLastChunk(node->slots);
+  core_.store()->Use(*node);
   path_.push_back(node);
 }
 
@@ -202,6 +206,32 @@ void Sequence::CancelPrompt() {
   // A pending token that no chunk took in stays pending.
   tokens_.resize(std::max(kept_tokens_, static_cast<size_t>(Length())));
   prompt_end_ = 0;
+}
+
+void Sequence::CopyOut() {
+  QS_CHECK(!is_reading() && !is_out());
+  const GroupPool& pool = *core_.Pool().pool;
+  const std::span<const int32_t> slots = cache_->Slots();
+  const ChunkLayout layout = LayoutOfSlots(pool, static_cast<int>(slots.size()));
+  std::vector<std::byte> bytes(layout.file_bytes());
+  DownloadSlots(core_.backend(), pool, slots, layout, bytes);
+  out_ = std::move(bytes);
+  out_slots_ = static_cast<int>(slots.size());
+  is_out_ = true;
+  path_.clear();  // of which nothing is held any more
+  cache_->DropSlots();
+}
+
+bool Sequence::CopyIn() {
+  if (!cache_->Promise(out_slots_ + 1)) return false;
+  const GroupPool& pool = *core_.Pool().pool;
+  cache_->RetakeSlots(out_slots_);
+  UploadSlots(core_.backend(), pool, cache_->Slots(), LayoutOfSlots(pool, out_slots_), out_);
+  policy_->MoveSlots();
+  out_ = {};
+  out_slots_ = 0;
+  is_out_ = false;
+  return true;
 }
 
 // ----------------------------------------------------------------------------------- rounds

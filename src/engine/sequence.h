@@ -23,6 +23,7 @@ struct SequenceSpec {
   int q_heads = 0;
   DraftOptions draft;
   PromptReuse reuse = PromptReuse::kPrompts;
+  std::string salt;
 
   DraftPolicySpec Policy() const;
   // What drafts read of the weights.
@@ -74,6 +75,19 @@ class Sequence : public SequenceModel {
   // Tokens of the last prompt that came from the prompt store.
   int cached_tokens() const { return cached_tokens_; }
 
+  // Tokens of the prompt that are still to read.
+  int PromptLeft() const { return prompt_end_ == 0 ? 0 : prompt_end_ - Length(); }
+
+  // ---- room in the pool, of sequences whose cache grows; the caller has the turn
+  // KvCache::Promise.
+  bool Promise(int slots) { return cache_->Promise(slots); }
+  // Copies the sealed groups out to host memory and gives their slots back; no round or prompt is
+  // open. Nothing but CopyIn follows. Throws std::bad_alloc, with nothing changed.
+  void CopyOut();
+  bool is_out() const { return is_out_; }
+  // Back into slots; false if there is no room for them and one more.
+  bool CopyIn();
+
   // ---- rounds
   int Length() const override { return cache_->Length(); }
   int Room() const override { return cache_->Room(); }
@@ -96,6 +110,10 @@ class Sequence : public SequenceModel {
  private:
   Sequence(Sequence& other, const SequenceSpec& spec);  // Fork's
   bool CanShare() const { return spec_.reuse == PromptReuse::kPrompts && cache_->IsShareable(); }
+  // What the next chunk of a prompt follows in the store.
+  PromptStore::Node* StoredParent() {
+    return path_.empty() ? core_.store()->Root(spec_.salt) : path_.back();
+  }
   // Takes the next chunk from the prompt store; false if it is not there.
   bool TakeStoredChunk();
   void StoreChunk();
@@ -121,6 +139,10 @@ class Sequence : public SequenceModel {
   bool is_started_ = false;  // what was unsealed before it is sealed
   int cached_tokens_ = 0;
   int slice_rows_ = 0;
+
+  bool is_out_ = false;
+  int out_slots_ = 0;           // that were copied out,
+  std::vector<std::byte> out_;  // and their bytes
 };
 
 }  // namespace quantspec

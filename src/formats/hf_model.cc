@@ -142,7 +142,9 @@ void AddMetadata(const std::string& prefix, const JsonTree& tree, LoadedModel* m
 }
 
 void ReadTensors(const Folder& folder, const HfQuant& quant, bool is_tied, LoadedModel* model) {
-  model->tensors = MakeHfTensors(OpenHfFiles(folder.path()), quant);
+  const std::vector<SafetensorsFile> files = OpenHfFiles(folder.path());
+  for (const SafetensorsFile& file : files) model->files.push_back(file.file);
+  model->tensors = MakeHfTensors(files, quant);
   for (SourceTensor& tensor : model->tensors) {
     // Tied models may carry a copy of the embedding, which transformers does not read either.
     if (is_tied && tensor.name == "head") tensor.name.clear();

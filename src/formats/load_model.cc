@@ -114,6 +114,7 @@ LoadedModel LoadModel(const std::string& path) {
     layer.rope.divisors = ReadRopeDivisors(files, layer.rope.rotated / 2);
   }
   for (const GgufFile& file : files) {
+    model.files.push_back(file.file);
     for (const GgufTensor& tensor : file.gguf.tensors()) {
       model.tensors.push_back(MakeGgufTensor(file, tensor));
     }

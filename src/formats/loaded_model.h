@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/input_file.h"
 #include "base/view.h"
 #include "formats/model_config.h"
 #include "quant/hq8.h"
@@ -66,6 +67,8 @@ struct SourceTensor {
 
 struct LoadedModel {
   std::string name;  // begins messages: the path, or the shape of random weights
+  // What the tensors are read from; with `metadata` they tell models apart.
+  std::vector<std::shared_ptr<const InputFile>> files;
   ModelConfig config;
   std::vector<SourceTensor> tensors;  // sorted by name; SortTensors
   std::optional<TokenizerSpec> tokenizer;
