@@ -74,6 +74,9 @@ struct DraftOptions {
 inline constexpr int kMaxGamma = 16;
 inline constexpr int kGammaAuto = -1;
 
+inline constexpr int kMaxLogprobs = 20;
+inline constexpr int kNoLogprobs = -1;
+
 // How drafted tokens are verified when temperature > 0 (greedy decoding needs neither).
 enum class VerifyRule {
   kCoupled,    // shared Gumbel noise: the output is that of plain sampling, token for token
@@ -86,6 +89,12 @@ enum class FinishReason {
   kInterrupted,  // the caller asked to stop
 };
 
+// Added to the logit of a token.
+struct LogitBias {
+  Token token = 0;
+  float bias = 0;  // -100 to 100
+};
+
 struct SamplingOptions {
   float temperature = 0.0f;     // 0 = greedy
   int top_k = 0;                // 0 = off
@@ -93,6 +102,10 @@ struct SamplingOptions {
   float min_p = 0.0f;           // 0 = off
   float repeat_penalty = 1.0f;  // 1 = off; over the last `repeat_window` tokens
   int repeat_window = 64;
+  // Taken from the logits of tokens that were generated: once, and for each time. -2 to 2; 0 = off.
+  float presence_penalty = 0.0f;
+  float frequency_penalty = 0.0f;
+  std::vector<LogitBias> logit_bias;
   uint64_t seed = 0;
   VerifyRule verify = VerifyRule::kCoupled;
 };
@@ -101,7 +114,16 @@ struct GenerateOptions {
   int max_tokens = 256;
   int gamma = kGammaAuto;  // kGammaAuto, 0 (plain decoding) to kMaxGamma
   bool ignore_end = false;
+  // Log-probabilities with every token: its own and those of this many likeliest ones, 0 to
+  // kMaxLogprobs; kNoLogprobs: none. Of the model's distribution: without temperature, filters,
+  // penalties and biases.
+  int logprobs = kNoLogprobs;
   SamplingOptions sampling;
+};
+
+struct TokenLogprob {
+  Token token = 0;
+  float logprob = 0;
 };
 
 // One change of gamma by the controller.

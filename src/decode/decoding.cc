@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "decode/token_logprobs.h"
 #include "quantspec/error.h"
 
 namespace quantspec {
@@ -24,10 +25,15 @@ void CheckGenerate(const GenerateOptions& options) {
     throw Error(ErrorKind::kUsage, "gamma is " + std::to_string(options.gamma) +
                                        ", expected auto or 0 to " + std::to_string(kMaxGamma));
   }
+  if (options.logprobs < kNoLogprobs || options.logprobs > kMaxLogprobs) {
+    throw Error(ErrorKind::kUsage, "logprobs is " + std::to_string(options.logprobs) +
+                                       ", expected 0 to " + std::to_string(kMaxLogprobs));
+  }
   CheckSampling(options.sampling);
 }
 
-Decoding::Decoding(int vocab, int tokens) : vocab_(vocab), sampler_(vocab, tokens) {
+Decoding::Decoding(int vocab, int tokens)
+    : vocab_(vocab), token_count_(tokens), sampler_(vocab, tokens) {
   QS_CHECK(vocab > 0);
 }
 
@@ -51,7 +57,11 @@ void Decoding::Start(std::vector<Token>* tokens, const GenerateOptions& options,
   is_end_ = std::move(is_end);
   source_ = source;
   guide_.reset();
-  sampler_.Configure(options.sampling);
+  sampler_.Configure(options.sampling, tokens->size());
+  logprobs_.clear();
+  if (options.logprobs != kNoLogprobs) {
+    logprobs_.reserve(static_cast<size_t>(options.logprobs + 1) * (kMaxGamma + 1));
+  }
   controller_.Start(prior);
   if (UsesRejection() && probabilities_.bytes() == 0) {
     probabilities_ = Buffer(static_cast<size_t>(vocab_) * (kMaxGamma + 1) * sizeof(float));
@@ -72,7 +82,9 @@ void Decoding::AcceptFirst(std::span<const float> logits) {
   if (finished_) return;
   const ConstRows row(logits.data(), 1, vocab_);
   Read(row, 0, final_length());
-  Append(sampler_.Choose(static_cast<uint64_t>(final_length())));
+  const Token token = sampler_.Choose(static_cast<uint64_t>(final_length()));
+  KeepLogprobs(row, 0, token);
+  Append(token);
 }
 
 // A round appends gamma + 1 rows and emits at most as many tokens.
@@ -100,6 +112,7 @@ std::optional<WantedRows> Decoding::Next(int room) {
       return std::nullopt;
     }
     drafted_ = accepted_ = reached_ = new_tokens_ = 0;
+    logprobs_.clear();
     is_lookup_ = LookUp(room);
     if (!is_lookup_) {
       gamma_ = RoundGamma(room);
@@ -203,6 +216,7 @@ void Decoding::AcceptTarget(const LogitRows& logits, double seconds) {
     }
     reached_ += row < gamma_ ? 1 : 0;
     accepted_ += verdict.accepted ? 1 : 0;
+    KeepLogprobs(logits, row, verdict.token);
     Append(verdict.token);
     if (!verdict.accepted) break;
   }
@@ -230,6 +244,13 @@ Verdict Decoding::Judge(const LogitRows& logits, int row, int length) {
   return {token, drafted && token == draft};
 }
 
+void Decoding::KeepLogprobs(const LogitRows& logits, int row, Token chosen) {
+  if (options_.logprobs == kNoLogprobs) return;
+  AppendLogprobs({logits.Row(row), static_cast<size_t>(token_count_)}, chosen, options_.logprobs,
+                 &logprobs_);
+  logprob_ends_[static_cast<size_t>(new_tokens_)] = logprobs_.size();
+}
+
 void Decoding::Append(Token token) {
   const auto at = static_cast<size_t>(final_length());
   if (at < tokens_->size()) {
@@ -251,6 +272,13 @@ std::span<const Token> Decoding::NewTokens() const {
   return std::span<const Token>(*tokens_)
       .first(static_cast<size_t>(final_length()))
       .last(static_cast<size_t>(new_tokens_));
+}
+
+std::span<const TokenLogprob> Decoding::NewLogprobs(int index) const {
+  if (options_.logprobs == kNoLogprobs) return {};
+  const size_t end = logprob_ends_[static_cast<size_t>(index)];
+  const size_t begin = index == 0 ? 0 : logprob_ends_[static_cast<size_t>(index) - 1];
+  return std::span<const TokenLogprob>(logprobs_).subspan(begin, end - begin);
 }
 
 void Decoding::CutNewTokens(int count) {

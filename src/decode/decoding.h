@@ -94,6 +94,10 @@ class Decoding {
 
   // The final tokens of the round that was accepted last, at least one.
   std::span<const Token> NewTokens() const;
+  // With GenerateOptions::logprobs: of the new token at `index`, its own first, then the likeliest.
+  std::span<const TokenLogprob> NewLogprobs(int index) const;
+  // Rounds, drafts and times of the rounds that have ended.
+  const GenerateStats& stats() const { return stats_; }
   // Only the first `count` (1 or more) of the new tokens are kept, and generation ends after them:
   // kInterrupted, unless the last of them ended it anyway.
   void CutNewTokens(int count);
@@ -130,11 +134,12 @@ class Decoding {
   void Read(const LogitRows& logits, int64_t row, int length,
             NotFinite not_finite = NotFinite::kThrow);
   Verdict Judge(const LogitRows& logits, int row, int length);
+  void KeepLogprobs(const LogitRows& logits, int row, Token chosen);
   // Makes `token` the next final one.
   void Append(Token token);
   std::span<float> Probabilities(int row) const;
 
-  int vocab_;
+  int vocab_, token_count_;
   Sampler sampler_;
   GammaController controller_;
   Buffer probabilities_;  // rejection: q of each draft token, then p: [kMaxGamma + 1, vocab]
@@ -160,6 +165,8 @@ class Decoding {
   int accepted_ = 0;
   int reached_ = 0;  // drafts that were judged
   int new_tokens_ = 0;
+  std::vector<TokenLogprob> logprobs_;                // of the new tokens
+  std::array<size_t, kMaxGamma + 1> logprob_ends_{};  // where those of each end
   double verify_s_ = 0;
   std::array<double, kMaxGamma> draft_steps_s_{};
 };

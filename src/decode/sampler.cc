@@ -23,7 +23,7 @@ void CheckRange(bool ok, const char* option, double found, const char* expected)
 }
 
 struct Layout {
-  size_t maxima, scratch, penalised, candidates, total;
+  size_t maxima, scratch, adjusted, candidates, total;
 };
 
 Layout LayoutFor(int tokens, size_t candidate_bytes) {
@@ -34,7 +34,7 @@ Layout LayoutFor(int tokens, size_t candidate_bytes) {
   const size_t row = padded(static_cast<size_t>(tokens) * sizeof(float));
   Layout layout{};
   layout.scratch = blocks;
-  layout.penalised = 2 * blocks;
+  layout.adjusted = 2 * blocks;
   layout.candidates = 2 * blocks + row;
   layout.total = layout.candidates + padded(static_cast<size_t>(tokens) * candidate_bytes);
   return layout;
@@ -51,6 +51,13 @@ void CheckSampling(const SamplingOptions& o) {
   CheckRange(o.repeat_penalty > 0.0f && o.repeat_penalty <= 1e6f, "repeat penalty",
              o.repeat_penalty, "more than 0, at most 1000000; 1 is off");
   CheckRange(o.repeat_window >= 0, "repeat window", o.repeat_window, "0 or more tokens");
+  CheckRange(std::fabs(o.presence_penalty) <= 2.0f, "presence penalty", o.presence_penalty,
+             "-2 to 2; 0 is off");
+  CheckRange(std::fabs(o.frequency_penalty) <= 2.0f, "frequency penalty", o.frequency_penalty,
+             "-2 to 2; 0 is off");
+  for (const LogitBias& bias : o.logit_bias) {
+    CheckRange(std::fabs(bias.bias) <= 100.0f, "a logit bias", bias.bias, "-100 to 100");
+  }
 }
 
 Sampler::Sampler(int vocab, int tokens) : vocab_(vocab), tokens_(tokens), memory_(Bytes(tokens)) {
@@ -63,14 +70,15 @@ Sampler::Sampler(int vocab, int tokens) : vocab_(vocab), tokens_(tokens), memory
   };
   maxima_ = floats(layout.maxima, blocks);
   maxima_scratch_ = floats(layout.scratch, blocks);
-  penalised_ = floats(layout.penalised, count);
+  adjusted_ = floats(layout.adjusted, count);
   candidates_ = {reinterpret_cast<Candidate*>(memory_.data() + layout.candidates), count};
 }
 
 uint64_t Sampler::Bytes(int tokens) { return LayoutFor(tokens, sizeof(Candidate)).total; }
 
-void Sampler::Configure(const SamplingOptions& options) {
+void Sampler::Configure(const SamplingOptions& options, size_t history) {
   options_ = options;
+  history_ = history;
   scale_ = 1.0 / std::max(options.temperature, kLeastTemperature);
 }
 
@@ -81,8 +89,8 @@ void Sampler::Read(std::span<const float> logits, std::span<const Token> context
            (maxima.pack > 0 && kLogitBlock % maxima.pack == 0 &&
             maxima.values.size() == static_cast<size_t>(CeilDiv(vocab_, maxima.pack))));
   logits_ = logits.first(static_cast<size_t>(tokens_));
-  const bool is_penalised = options_.repeat_penalty != 1.0f && Penalise(context);
-  const bool at_hand = !maxima.values.empty() && !is_penalised;
+  const bool is_adjusted = Adjust(context);
+  const bool at_hand = !maxima.values.empty() && !is_adjusted;
   largest_ = at_hand ? BlockMaximaOfPacks(logits_, maxima, maxima_) : BlockMaxima(logits_, maxima_);
   if (!std::isfinite(largest_) && not_finite == NotFinite::kThrow) {
     throw Error(ErrorKind::kCorrupt,
@@ -94,20 +102,58 @@ void Sampler::Read(std::span<const float> logits, std::span<const Token> context
   if (!greedy() && std::isfinite(largest_)) Filter();
 }
 
-bool Sampler::Penalise(std::span<const Token> context) {
-  const size_t window = std::min(context.size(), static_cast<size_t>(options_.repeat_window));
-  if (window == 0) return false;
-  std::copy(logits_.begin(), logits_.end(), penalised_.begin());
-  // From the original each time, so that a token that occurs twice is penalised once.
-  for (const Token token : context.last(window)) {
-    if (token < 0 || token >= tokens_) continue;
-    const size_t i = static_cast<size_t>(token);
-    const float logit = logits_[i];
-    penalised_[i] =
-        logit > 0.0f ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
+bool Sampler::Adjust(std::span<const Token> context) {
+  const size_t window = options_.repeat_penalty == 1.0f
+                            ? 0
+                            : std::min(context.size(), static_cast<size_t>(options_.repeat_window));
+  const bool counts = options_.presence_penalty != 0.0f || options_.frequency_penalty != 0.0f;
+  const auto generated =
+      context.subspan(counts ? std::min(history_, context.size()) : context.size());
+  if (window == 0 && generated.empty() && options_.logit_bias.empty()) return false;
+  std::copy(logits_.begin(), logits_.end(), adjusted_.begin());
+  logits_ = adjusted_;
+  for (const LogitBias& bias : options_.logit_bias) {
+    if (bias.token >= 0 && bias.token < tokens_) {
+      adjusted_[static_cast<size_t>(bias.token)] += bias.bias;
+    }
   }
-  logits_ = penalised_;
+  PenaliseRepeats(context.last(window));
+  PenaliseGenerated(generated);
   return true;
+}
+
+Sampler::Candidate* Sampler::CounterOf(Token token) {
+  return token >= 0 && token < tokens_ ? &candidates_[static_cast<size_t>(token)] : nullptr;
+}
+
+// A token that occurs twice is penalised once.
+void Sampler::PenaliseRepeats(std::span<const Token> window) {
+  for (const Token token : window) {
+    if (Candidate* counter = CounterOf(token)) counter->weight = 0.0f;
+  }
+  for (const Token token : window) {
+    Candidate* counter = CounterOf(token);
+    if (counter == nullptr || counter->weight > 0.0f) continue;
+    counter->weight = 1.0f;
+    float& logit = adjusted_[static_cast<size_t>(token)];
+    logit = logit > 0.0f ? logit / options_.repeat_penalty : logit * options_.repeat_penalty;
+  }
+}
+
+void Sampler::PenaliseGenerated(std::span<const Token> generated) {
+  for (const Token token : generated) {
+    if (Candidate* counter = CounterOf(token)) counter->weight = 0.0f;
+  }
+  for (const Token token : generated) {
+    if (Candidate* counter = CounterOf(token)) counter->weight += 1.0f;
+  }
+  for (const Token token : generated) {
+    Candidate* counter = CounterOf(token);
+    if (counter == nullptr || counter->weight == 0.0f) continue;
+    adjusted_[static_cast<size_t>(token)] -=
+        options_.presence_penalty + options_.frequency_penalty * counter->weight;
+    counter->weight = 0.0f;  // once for all times
+  }
 }
 
 void Sampler::Filter() {

@@ -19,10 +19,10 @@ void CheckSampling(const SamplingOptions& options);
 // nonsense, since its target judges it; a target that is has no answer.
 enum class NotFinite { kThrow, kAllow };
 
-// The order is: repeat penalty, temperature, top-k, top-p (of what top-k left), min-p. Every
-// filter keeps the most probable token. NaN logits are never chosen. Rows may be wider than the
-// vocabulary has tokens (embeddings are padded): ids without a token are never chosen either, they
-// count as -infinity.
+// The order is: logit bias, repeat penalty, presence and frequency penalty, temperature, top-k,
+// top-p (of what top-k left), min-p. Every filter keeps the most probable token. NaN logits are
+// never chosen. Rows may be wider than the vocabulary has tokens (embeddings are padded): ids
+// without a token are never chosen either, they count as -infinity.
 class Sampler {
  public:
   // Takes all memory; no later call allocates. `vocab`: logits of a row; `tokens`, 1 to vocab: the
@@ -30,7 +30,8 @@ class Sampler {
   Sampler(int vocab, int tokens);
   static uint64_t Bytes(int tokens);
 
-  void Configure(const SamplingOptions& options);
+  // `history`: tokens at the beginning of each context that were not generated.
+  void Configure(const SamplingOptions& options, size_t history = 0);
   bool greedy() const { return options_.temperature <= 0.0f; }
 
   // Shapes the distribution that `logits` [vocab] and the tokens before it give. `logits` must
@@ -70,8 +71,12 @@ class Sampler {
   static bool Before(const Candidate& a, const Candidate& b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
   }
-  // False if the context changes no logit.
-  bool Penalise(std::span<const Token> context);
+  // False if options and context change no logit.
+  bool Adjust(std::span<const Token> context);
+  void PenaliseRepeats(std::span<const Token> window);
+  void PenaliseGenerated(std::span<const Token> generated);
+  // The candidate of `token`, as a place to count in; null for an id without a token.
+  Candidate* CounterOf(Token token);
   void Filter();
   void CutTopK();
   void CutTopP();
@@ -83,10 +88,11 @@ class Sampler {
   int vocab_;
   int tokens_;
   SamplingOptions options_;
+  size_t history_ = 0;
   Buffer memory_;
   std::span<float> maxima_;  // of blocks
   std::span<float> maxima_scratch_;
-  std::span<float> penalised_;       // [tokens]
+  std::span<float> adjusted_;        // [tokens]
   std::span<Candidate> candidates_;  // [tokens]
 
   std::span<const float> logits_;  // [tokens]
