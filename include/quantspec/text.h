@@ -58,6 +58,9 @@ struct ChatRequest {
   std::string messages;               // JSON: a list of {"role": ..., "content": ..., ...}
   std::string tools;                  // JSON: a list of tools; empty: none
   bool add_generation_prompt = true;  // opens the turn that the model writes next
+  // JSON: an object of more variables for the template, e.g. {"enable_thinking": false}; empty:
+  // none. Names that every template gets (messages, tools, ...) keep their own values.
+  std::string variables;
 };
 
 struct ChatPrompt {

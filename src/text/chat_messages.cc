@@ -103,4 +103,24 @@ Value ToolsOf(const std::string& text) {
   return text.empty() ? Value() : Convert(ParseList(text, "tools"), "tools");
 }
 
+jinja::Variables VariablesOf(const std::string& text) {
+  jinja::Variables variables;
+  if (text.empty()) return variables;
+  Json json;
+  try {
+    json = Json::parse(text);
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::kUsage,
+                "variables of the template: found no JSON: " + std::string(error.what()));
+  }
+  if (!json.is_object()) {
+    throw Error(ErrorKind::kUsage, "variables of the template: found a JSON " +
+                                       std::string(json.type_name()) + ", expected an object");
+  }
+  for (const auto& [name, value] : json.items()) {
+    variables.emplace_back(name, Convert(value, "variables of the template"));
+  }
+  return variables;
+}
+
 }  // namespace quantspec

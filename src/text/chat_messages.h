@@ -5,7 +5,7 @@
 #include <string>
 
 #include "quantspec/text.h"
-#include "text/jinja/value.h"
+#include "text/jinja/jinja.h"
 
 namespace quantspec {
 
@@ -17,5 +17,7 @@ jinja::Value MessagesOf(std::span<const ChatMessage> messages);
 jinja::Value MessagesOf(const std::string& json);
 // The value of `tools`: None for an empty text. Throws Error{kUsage}.
 jinja::Value ToolsOf(const std::string& json);
+// More variables of a template, from a JSON object or an empty text. Throws Error{kUsage}.
+jinja::Variables VariablesOf(const std::string& json);
 
 }  // namespace quantspec

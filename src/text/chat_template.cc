@@ -36,13 +36,14 @@ class JinjaChat : public ChatTemplate {
   std::vector<Token> Format(std::span<const ChatMessage> messages) const override {
     size_t bytes = 0;
     for (const ChatMessage& message : messages) bytes += message.text.size();
-    return marked_.Encode(Run(MessagesOf(messages), Value(), true, bytes));
+    return marked_.Encode(Run({}, MessagesOf(messages), Value(), true, bytes));
   }
 
   ChatPrompt Render(const ChatRequest& request) const override {
     const jinja::MarkedText text =
-        Run(MessagesOf(request.messages), ToolsOf(request.tools), request.add_generation_prompt,
-            request.messages.size() + request.tools.size());
+        Run(VariablesOf(request.variables), MessagesOf(request.messages), ToolsOf(request.tools),
+            request.add_generation_prompt,
+            request.messages.size() + request.tools.size() + request.variables.size());
     return {text.bytes(), marked_.Encode(text)};
   }
 
@@ -69,9 +70,10 @@ class JinjaChat : public ChatTemplate {
     }
   }
 
-  jinja::MarkedText Run(const Value& messages, const Value& tools, bool add_generation_prompt,
-                        size_t bytes) const {
-    jinja::Variables variables = special_;
+  // `variables`: the request's own.
+  jinja::MarkedText Run(jinja::Variables variables, const Value& messages, const Value& tools,
+                        bool add_generation_prompt, size_t bytes) const {
+    variables.insert(variables.end(), special_.begin(), special_.end());
     variables.emplace_back("messages", messages);
     variables.emplace_back("tools", tools);
     variables.emplace_back("documents", Value());

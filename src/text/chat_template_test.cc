@@ -106,6 +106,16 @@ TEST_F(ChatTemplateTest, MessagesArePreparedAsTransformersDoes) {
             "'Hm'}TrueNone");
 }
 
+TEST_F(ChatTemplateTest, ARequestMayGiveVariables) {
+  const ChatTemplateTexts texts{"{{ thinking }}{{ messages|length }}{{ x is defined }}", {}};
+  const auto chat = MakeChatTemplate(texts, spec_, *tokenizer_);
+  EXPECT_EQ(chat->Render({"[{}]", "", true, R"({"thinking": false, "messages": 7})"}).text,
+            "False1False")
+      << "the names that every template gets keep their values";
+  EXPECT_THAT(ErrorOf(texts, {"[]", "", true, "[1]"}), HasSubstr("expected an object"));
+  EXPECT_THAT(ErrorOf(texts, {"[]", "", true, "{"}), HasSubstr("found no JSON"));
+}
+
 TEST_F(ChatTemplateTest, WhatIsNoConversationIsRefused) {
   EXPECT_THAT(ErrorOf({"x"}, {"{", "", true}), HasSubstr("messages: found no JSON"));
   EXPECT_THAT(ErrorOf({"x"}, {"{}", "", true}), HasSubstr("expected a list"));
