@@ -48,6 +48,11 @@ struct StreamEvent {
   };
   Kind kind = Kind::kToken;
   Token token = 0;
+  std::vector<TokenLogprob>
+      logprobs;  // GenerateOptions::logprobs: of the token, then the likeliest
+  // Of a token: drafted tokens so far, in the rounds before its own, and those accepted of them.
+  int64_t drafted = 0;
+  int64_t accepted = 0;
   GenerateResult result;
   std::string digest;
   ErrorKind error_kind = ErrorKind::kUsage;

@@ -225,9 +225,14 @@ void Batch::CountDrafts(const Decoding& decoding) {
 // -------------------------------------------------------------------------------------- end
 
 void Batch::HandOut(Job& job) {
-  for (const Token token : job.decoding->NewTokens()) {
+  const std::span<const Token> tokens = job.decoding->NewTokens();
+  for (size_t i = 0; i < tokens.size(); ++i) {
     StreamEvent event;
-    event.token = token;
+    event.token = tokens[i];
+    const auto logprobs = job.decoding->NewLogprobs(static_cast<int>(i));
+    event.logprobs.assign(logprobs.begin(), logprobs.end());
+    event.drafted = job.decoding->stats().drafted;
+    event.accepted = job.decoding->stats().accepted;
     job.stream->Push(std::move(event));
     ++counters_.generated_tokens;
   }
