@@ -8,6 +8,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "eval/eval.h"
+#include "server/serve.h"
 
 namespace quantspec::cli {
 namespace {
@@ -65,8 +66,8 @@ int Parse(int argc, char** argv) {
   app.allow_extras();
   app.footer("Every command explains itself: quantspec COMMAND --help");
   const std::vector<Command> commands = {
-      AddGenerate(app), AddChat(app),    AddTokenize(app), AddTemplate(app),
-      AddInspect(app),  AddQuality(app), AddBench(app),    eval::AddEval(app)};
+      AddGenerate(app), AddChat(app),  AddTokenize(app),   AddTemplate(app),     AddInspect(app),
+      AddQuality(app),  AddBench(app), eval::AddEval(app), server::AddServe(app)};
   for (const Command& command : commands) command.app->allow_extras();
   try {
     std::vector<std::string> arguments =

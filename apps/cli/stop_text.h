@@ -18,10 +18,13 @@ class StopText {
   // What was held back.
   std::string Finish();
   bool found() const { return found_; }
+  // The stop text that was found first, "" before.
+  const std::string& which() const { return which_; }
 
  private:
   std::vector<std::string> stops_;
   std::string held_;
+  std::string which_;
   bool found_ = false;
 };
 

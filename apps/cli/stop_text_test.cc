@@ -36,6 +36,7 @@ TEST(StopText, TakesTheEarliestOfSeveral) {
   StopText stop({"\n\n", "Question:", "x"});
   EXPECT_EQ(stop.Push("Answer\nQuestion: x"), "Answer\n");
   EXPECT_TRUE(stop.found());
+  EXPECT_EQ(stop.which(), "Question:");
 }
 
 TEST(StopText, WithoutStopsHoldsNothingBack) {

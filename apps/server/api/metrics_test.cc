@@ -1,0 +1,49 @@
+#include "server/api/metrics.h"
+
+#include <gtest/gtest.h>
+
+namespace quantspec::server {
+namespace {
+
+TEST(Histogram, CountsUpToEachBound) {
+  Histogram histogram({1, 2, 5});
+  for (const double value : {0.5, 1.0, 1.5, 4.0, 9.0}) histogram.Observe(value);
+  EXPECT_EQ(histogram.Lines("h", "a=\"b\""),
+            "h_bucket{a=\"b\",le=\"1\"} 2\nh_bucket{a=\"b\",le=\"2\"} 3\n"
+            "h_bucket{a=\"b\",le=\"5\"} 4\nh_bucket{a=\"b\",le=\"+Inf\"} 5\n"
+            "h_sum{a=\"b\"} 16\nh_count{a=\"b\"} 5\n");
+}
+
+TEST(Metrics, TellWhatAnswersTook) {
+  Metrics metrics;
+  Ending ending;
+  ending.finish = FinishReason::kLength;
+  ending.prompt_tokens = 30;
+  ending.completion_tokens = 7;
+  ending.stats.rounds = 3;
+  ending.stats.drafted = 6;
+  ending.stats.accepted = 4;
+  metrics.ObserveAnswer(ending, {0.25, 1.5});
+  metrics.CountAborted();
+  SchedulerCounters counters;
+  counters.queued = 5;
+  counters.reading = 1;
+  counters.decoding = 2;
+  Metrics::Gauges gauges;
+  gauges.model = "a \"b\"";
+  const std::string text = metrics.Text(counters, gauges);
+  const std::string labels = "{model_name=\"a \\\"b\\\"\",engine=\"0\"";
+  for (const std::string& line :
+       {"vllm:num_requests_running" + labels + "} 3", "vllm:num_requests_waiting" + labels + "} 5",
+        "vllm:spec_decode_num_draft_tokens_total" + labels + "} 6",
+        "vllm:spec_decode_num_accepted_tokens_total" + labels + "} 4",
+        "vllm:request_success_total" + labels + ",finished_reason=\"length\"} 1",
+        "vllm:request_success_total" + labels + ",finished_reason=\"abort\"} 1",
+        "vllm:request_queue_time_seconds_sum" + labels + "} 0.25",
+        "vllm:request_generation_tokens_count" + labels + "} 1"}) {
+    EXPECT_NE(text.find("\n" + line + "\n"), std::string::npos) << line << "\n" << text;
+  }
+}
+
+}  // namespace
+}  // namespace quantspec::server

@@ -1,0 +1,95 @@
+// The API: which path does what, and the generations that are on their way.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "quantspec/scheduler.h"
+#include "server/api/generation.h"
+#include "server/api/worker.h"
+#include "server/http/access.h"
+#include "server/http/http_server.h"
+
+namespace quantspec::server {
+
+// What is written to the log: nothing, a line a request, or the requests' bodies too.
+enum class LogKind { kNone, kRequests, kBodies };
+
+struct ServiceOptions {
+  AccessRules access;
+  LogKind log = LogKind::kNone;
+  std::function<void(const std::string& line)> write_log;
+  double drain_s = 30;
+  int cache_tokens = 0;
+  int sequences = 1;
+};
+
+// All calls on the I/O thread, but for the constructor and Wake.
+class Service : public HttpHandler {
+ public:
+  Service(Served served, ServiceOptions options);
+
+  // Before the server runs.
+  void Attach(HttpServer* server) { server_ = server; }
+  // The engine is loaded: requests are taken from now on.
+  void SetReady(Scheduler* scheduler) { scheduler_ = scheduler; }
+  // Streams got events (SchedulerOptions::wake). Any thread.
+  void Wake();
+  // The first call lets answers end within drain_s and then stops the server; the second stops it.
+  void Drain();
+  // Ends what is left before scheduler and server go.
+  void Close();
+
+  std::optional<HttpResponse> Refuse(const HttpRequest& head) override;
+  Headers ExtraHeaders(const HttpRequest& head) override;
+  void Serve(HttpRequest request, std::shared_ptr<Exchange> exchange) override;
+  HttpResponse Failure(int status, std::string_view message) override;
+  void Tick() override;
+
+ private:
+  struct Route;
+  using Answer = HttpResponse (Service::*)(const HttpRequest&);
+  using Task = HttpResponse (*)(const Served&, const HttpRequest&);
+
+  static const std::vector<Route>& Routes();
+  // The routes of the path, whatever the method.
+  static std::vector<const Route*> Find(const HttpRequest& head);
+
+  HttpResponse Health(const HttpRequest&);
+  HttpResponse Models(const HttpRequest&);
+  HttpResponse Model(const HttpRequest& request);
+  HttpResponse Props(const HttpRequest&);
+  HttpResponse Slots(const HttpRequest&);
+  HttpResponse MetricsPage(const HttpRequest&);
+  HttpResponse Page(const HttpRequest&);
+  HttpResponse OpenApi(const HttpRequest&);
+
+  Json ModelJson() const;
+  // Runs `task` on the worker, then responds.
+  void Work(Task task, HttpRequest request, std::shared_ptr<Exchange> exchange);
+  void Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exchange> exchange);
+  void Begin(Order order, std::shared_ptr<Exchange> exchange);
+  void PumpAll();
+  void RemoveOver();
+  void Log(const std::string& line);
+
+  const Served served_;
+  const ServiceOptions options_;
+  HttpServer* server_ = nullptr;
+  Scheduler* scheduler_ = nullptr;  // null while the model is loaded
+  Metrics metrics_;
+  std::unordered_set<std::shared_ptr<Generation>> generations_;
+  int preparing_ = 0;  // requests that the worker has
+  std::atomic<bool> is_woken_{false};
+  bool is_draining_ = false;
+  double drain_end_s_ = 0;
+  double start_s_ = 0;
+  Worker worker_;  // last: its tasks use the others
+};
+
+}  // namespace quantspec::server
