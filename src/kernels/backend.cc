@@ -297,11 +297,28 @@ void Backend::RmsNorm(ConstRows x, const float* weight, float epsilon, Rows out)
   if (x.rows > 0) DoRmsNorm(x, weight, epsilon, out);
 }
 
-void Backend::GatedActivation(ConstRows gate, ConstRows up, Rows out) {
+void Backend::GatedActivation(ConstRows gate, ConstRows up, Rows out, Activation activation) {
   CheckView(gate, gate.rows, gate.columns);
   CheckView(up, gate.rows, gate.columns);
   CheckView(out, gate.rows, gate.columns);
-  if (gate.rows > 0) DoGatedActivation(gate, up, out);
+  if (gate.rows > 0) DoGatedActivation(gate, up, out, activation);
+}
+
+void Backend::Scale(Rows x, float factor) {
+  CheckView(x, x.rows, x.columns);
+  if (x.rows > 0) DoScale(x, factor);
+}
+
+void Backend::AddScaled(ConstRows x, float factor, Rows sum) {
+  CheckView(x, x.rows, x.columns);
+  CheckView(sum, x.rows, x.columns);
+  if (x.rows > 0) DoAddScaled(x, factor, sum);
+}
+
+void Backend::SoftCap(Rows x, float cap) {
+  CheckView(x, x.rows, x.columns);
+  QS_CHECK(cap > 0);
+  if (x.rows > 0) DoSoftCap(x, cap);
 }
 
 }  // namespace quantspec

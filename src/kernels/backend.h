@@ -18,6 +18,7 @@
 #include "base/thread_pool.h"
 #include "base/view.h"
 #include "kernels/device_memory.h"
+#include "kernels/row_types.h"
 #include "quant/hq8.h"
 
 namespace quantspec {
@@ -205,22 +206,6 @@ enum class RowPooling : uint8_t {
   kMax7,   // the largest of the 7 neighbours that there are
 };
 
-// ------------------------------------------------------------------------------------- RoPE
-
-enum class RopeLayout : uint8_t {
-  kPairs,   // channels (0, 1), (2, 3), ...
-  kHalves,  // channels (i, i + rotated / 2)
-};
-
-// Rotates the first `rotated` channels of every head by angles that grow with the position.
-struct Rotation {
-  int rotated = 0;  // even, at most head_dim; 0: nothing is rotated
-  RopeLayout layout = RopeLayout::kPairs;
-  // Cosine and sine of position p, pair i: at [p * rotated + 2 i] and [.. + 1]; device memory, made
-  // by the model for all positions of the context, so that an angle has one value everywhere.
-  const float* table = nullptr;
-};
-
 // ----------------------------------------------------------------------------------- limits
 
 // The largest shapes a backend will be called with; decides its scratch memory.
@@ -332,8 +317,15 @@ class Backend {
   void Rotate(Rows x, int heads, const Rotation& rotation, int64_t first_position);
   // out = x / rms(x) * weight, a row at a time; in place allowed. weight [columns].
   void RmsNorm(ConstRows x, const float* weight, float epsilon, Rows out);
-  // out = silu(gate) * up; in place allowed.
-  void GatedActivation(ConstRows gate, ConstRows up, Rows out);
+  // out = activation(gate) * up; in place allowed.
+  void GatedActivation(ConstRows gate, ConstRows up, Rows out,
+                       Activation activation = Activation::kSilu);
+  // x *= factor.
+  void Scale(Rows x, float factor);
+  // sum += factor * x.
+  void AddScaled(ConstRows x, float factor, Rows sum);
+  // x = cap * tanh(x / cap), so that magnitudes stay below `cap`, which is above 0.
+  void SoftCap(Rows x, float cap);
 
  private:
   virtual void DoPackQuantized(const HqRows& rows, int64_t first_output,
@@ -366,7 +358,11 @@ class Backend {
   virtual void DoRotate(Rows x, int heads, const Rotation& rotation,
                         int64_t first_position) noexcept = 0;
   virtual void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept = 0;
-  virtual void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept = 0;
+  virtual void DoGatedActivation(ConstRows gate, ConstRows up, Rows out,
+                                 Activation activation) noexcept = 0;
+  virtual void DoScale(Rows x, float factor) noexcept = 0;
+  virtual void DoAddScaled(ConstRows x, float factor, Rows sum) noexcept = 0;
+  virtual void DoSoftCap(Rows x, float cap) noexcept = 0;
 };
 
 // The scalar specification. Activations stay float, nothing is rounded beyond the stored formats.

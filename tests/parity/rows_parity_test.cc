@@ -51,9 +51,27 @@ TEST_P(RowsParity, GatedActivation) {
     const std::vector<float> gate = random.Normals(3 * columns, 20.0f);
     const std::vector<float> up = random.Normals(3 * columns);
     const double bound = 16.0 * Largest(gate) * Largest(up) * kRoundoff;
-    Check(3, columns, gate, {bound, bound}, "GatedActivation", [&](Backend& backend, Rows out) {
-      backend.GatedActivation(View(gate, columns), View(up, columns), out);
-    });
+    for (const Activation activation : {Activation::kSilu, Activation::kGeluTanh}) {
+      Check(3, columns, gate, {bound, bound}, "GatedActivation", [&](Backend& backend, Rows out) {
+        backend.GatedActivation(View(gate, columns), View(up, columns), out, activation);
+      });
+    }
+  }
+}
+
+TEST_P(RowsParity, ScaleAddScaledAndSoftCap) {
+  Random random(3);
+  constexpr float kCap = 5.0f;
+  for (int64_t columns = 1; columns <= 577; columns += columns < kMostColumns ? 1 : 181) {
+    const std::vector<float> x = random.Normals(3 * columns, 4.0f);
+    const std::vector<float> sum = random.Normals(3 * columns);
+    Check(3, columns, x, {0, 0}, "Scale",
+          [&](Backend& backend, Rows out) { backend.Scale(out, 0.7f); });
+    const double bound = 4.0 * (Largest(x) + Largest(sum)) * kRoundoff;
+    Check(3, columns, sum, {bound, bound}, "AddScaled",
+          [&](Backend& backend, Rows out) { backend.AddScaled(View(x, columns), 0.7f, out); });
+    Check(3, columns, x, {16 * kCap * kRoundoff, 16 * kCap * kRoundoff}, "SoftCap",
+          [&](Backend& backend, Rows out) { backend.SoftCap(out, kCap); });
   }
 }
 

@@ -216,10 +216,28 @@ void CpuBackend::DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows
   });
 }
 
-void CpuBackend::DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept {
-  ForRows(gate.rows, gate.columns, [&](int64_t row) {
-    table_.rows.gate(gate.Row(row), up.Row(row), gate.columns, out.Row(row));
+void CpuBackend::DoGatedActivation(ConstRows gate, ConstRows up, Rows out,
+                                   Activation activation) noexcept {
+  const auto activate =
+      activation == Activation::kSilu ? table_.rows.silu_gate : table_.rows.gelu_gate;
+  ForRows(gate.rows, gate.columns,
+          [&](int64_t row) { activate(gate.Row(row), up.Row(row), gate.columns, out.Row(row)); });
+}
+
+void CpuBackend::DoScale(Rows x, float factor) noexcept {
+  ForRows(x.rows, x.columns,
+          [&](int64_t row) { table_.rows.scale(x.Row(row), factor, x.columns); });
+}
+
+void CpuBackend::DoAddScaled(ConstRows x, float factor, Rows sum) noexcept {
+  ForRows(x.rows, x.columns, [&](int64_t row) {
+    table_.rows.add_scaled(x.Row(row), factor, x.columns, sum.Row(row));
   });
+}
+
+void CpuBackend::DoSoftCap(Rows x, float cap) noexcept {
+  ForRows(x.rows, x.columns,
+          [&](int64_t row) { table_.rows.soft_cap(x.Row(row), cap, x.columns); });
 }
 
 }  // namespace quantspec::cpu

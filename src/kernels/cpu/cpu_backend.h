@@ -69,7 +69,11 @@ class CpuBackend final : public HostBackend {
   void DoRotate(Rows x, int heads, const Rotation& rotation,
                 int64_t first_position) noexcept override;
   void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept override;
-  void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept override;
+  void DoGatedActivation(ConstRows gate, ConstRows up, Rows out,
+                         Activation activation) noexcept override;
+  void DoScale(Rows x, float factor) noexcept override;
+  void DoAddScaled(ConstRows x, float factor, Rows sum) noexcept override;
+  void DoSoftCap(Rows x, float cap) noexcept override;
 
   size_t DenseRowsBytes(const ScratchLimits& limits) const;  // of `interleaved_`
   // Attention's share of the scratch memory; attention_backend.cc.

@@ -57,24 +57,72 @@ inline void Rope(float* x, const float* QS_RESTRICT table, int heads, int head_d
   }
 }
 
-// silu(g) = g / (1 + e^-g).
-QS_INLINE F GateWord(F gate, F up) {
-  const F one = Words::Set(1.0f);
-  const F e = Exp(Words::Sub(Words::Zero(), gate));
-  return Words::Mul(Words::Div(gate, Words::Add(one, e)), up);
-}
-
-inline void Gate(const float* gate, const float* up, int64_t count, float* out) {
+// out = op(a, b), a word at a time.
+template <typename Op>
+QS_INLINE void MapWords(const Op& op, const float* a, const float* b, int64_t count, float* out) {
   constexpr int64_t kStep = Words::kLanes;
   int64_t i = 0;
   for (; i + kStep <= count; i += kStep) {
-    Words::Store(out + i, GateWord(Words::Load(gate + i), Words::Load(up + i)));
+    Words::Store(out + i, op(Words::Load(a + i), Words::Load(b + i)));
   }
   if (i < count) {
     const int n = static_cast<int>(count - i);
-    Words::StorePart(out + i, GateWord(Words::LoadPart(gate + i, n), Words::LoadPart(up + i, n)),
-                     n);
+    Words::StorePart(out + i, op(Words::LoadPart(a + i, n), Words::LoadPart(b + i, n)), n);
   }
+}
+
+// silu(g) = g / (1 + e^-g).
+struct SiluGateOp {
+  QS_INLINE F operator()(F gate, F up) const {
+    const F e = Exp(Words::Sub(Words::Zero(), gate));
+    return Words::Mul(Words::Div(gate, Words::Add(Words::Set(1.0f), e)), up);
+  }
+};
+
+// (1 + tanh(u)) / 2 = 1 / (1 + e^-2u) with u = sqrt(2 / pi) (g + 0.044715 g^3).
+struct GeluGateOp {
+  QS_INLINE F operator()(F gate, F up) const {
+    const F slope =
+        Words::Fma(Words::Mul(gate, gate), Words::Set(-0.0713548163f), Words::Set(-1.59576912f));
+    const F e = Exp(Words::Mul(gate, slope));
+    return Words::Mul(Words::Div(gate, Words::Add(Words::Set(1.0f), e)), up);
+  }
+};
+
+struct ScaleOp {
+  float factor;
+  QS_INLINE F operator()(F x, F) const { return Words::Mul(x, Words::Set(factor)); }
+};
+
+struct AddScaledOp {
+  float factor;
+  QS_INLINE F operator()(F x, F sum) const { return Words::Fma(x, Words::Set(factor), sum); }
+};
+
+// tanh(y) = 2 / (1 + e^-2y) - 1.
+struct SoftCapOp {
+  float cap;
+  QS_INLINE F operator()(F x, F) const {
+    const F e = Exp(Words::Mul(x, Words::Set(-2.0f / cap)));
+    const F twice = Words::Div(Words::Set(2.0f * cap), Words::Add(Words::Set(1.0f), e));
+    return Words::Sub(twice, Words::Set(cap));
+  }
+};
+
+inline void SiluGate(const float* gate, const float* up, int64_t count, float* out) {
+  MapWords(SiluGateOp(), gate, up, count, out);
+}
+inline void GeluGate(const float* gate, const float* up, int64_t count, float* out) {
+  MapWords(GeluGateOp(), gate, up, count, out);
+}
+inline void Scale(float* x, float factor, int64_t count) {
+  MapWords(ScaleOp{factor}, x, x, count, x);
+}
+inline void AddScaled(const float* x, float factor, int64_t count, float* sum) {
+  MapWords(AddScaledOp{factor}, x, sum, count, sum);
+}
+inline void SoftCap(float* x, float cap, int64_t count) {
+  MapWords(SoftCapOp{cap}, x, x, count, x);
 }
 
 inline void PackMaxima(const float* x, int64_t count, float* out) {
@@ -92,6 +140,7 @@ inline void PackMaxima(const float* x, int64_t count, float* out) {
   for (int64_t i = 0; i < count; ++i) *out = x[i] > *out ? x[i] : *out;
 }
 
-inline constexpr RowsKernels kRowsKernels{RmsNorm, Rope, Gate, PackMaxima};
+inline constexpr RowsKernels kRowsKernels{RmsNorm,    Rope,  SiluGate,  GeluGate,
+                                          PackMaxima, Scale, AddScaled, SoftCap};
 
 }  // namespace quantspec::cpu::QS_ISA

@@ -13,10 +13,17 @@ struct RowsKernels {
   // Rotates one token's heads by its row of the table, [rotated / 2] pairs of cosine and sine.
   void (*rope)(float* x, const float* table, int heads, int head_dim, int rotated,
                RopeLayout layout);
-  // out = silu(gate) * up, `count` values; in place allowed.
-  void (*gate)(const float* gate, const float* up, int64_t count, float* out);
+  // out = activation(gate) * up, `count` values; in place allowed.
+  void (*silu_gate)(const float* gate, const float* up, int64_t count, float* out);
+  void (*gelu_gate)(const float* gate, const float* up, int64_t count, float* out);
   // out[i] = the largest of values kPackRows i and the following, -infinity in place of NaN.
   void (*pack_maxima)(const float* x, int64_t count, float* out);
+  // x *= factor.
+  void (*scale)(float* x, float factor, int64_t count);
+  // sum += factor * x.
+  void (*add_scaled)(const float* x, float factor, int64_t count, float* sum);
+  // x = cap * tanh(x / cap).
+  void (*soft_cap)(float* x, float cap, int64_t count);
 };
 
 }  // namespace quantspec::cpu

@@ -1,9 +1,11 @@
-// Norms, RoPE and the gated activation of every instruction set against plain formulas in double.
+// Operations on rows of every instruction set against plain formulas in double.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <numbers>
 #include <string>
 #include <vector>
 
@@ -103,6 +105,62 @@ TEST_P(RowOperations, GateEqualsItsFormulaEverywhere) {
   }
 }
 
+TEST_P(RowOperations, GeluGateEqualsItsFormulaEverywhere) {
+  ThreadPool pool(1);
+  const std::unique_ptr<Backend> backend = MakeCpuBackend(pool, GetParam());
+  std::vector<float> gate, up;
+  for (int i = -4000; i <= 4000; ++i) {
+    gate.push_back(static_cast<float>(i) * 0.01f);
+    up.push_back(i % 2 == 0 ? 1.0f : -3.0f);
+  }
+  const int64_t n = static_cast<int64_t>(gate.size());
+  std::vector<float> out(gate.size());
+  backend->GatedActivation(ConstRows(gate.data(), 1, n), ConstRows(up.data(), 1, n),
+                           Rows(out.data(), 1, n), Activation::kGeluTanh);
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double g = gate[i];
+    const double exponent = -2 * std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g);
+    const double expected = g / (1 + std::exp(exponent)) * up[i];
+    // The exponent is off by 3 roundings of itself, and e^ of it by as much and 2 units.
+    const double tolerance =
+        std::fabs(expected) * (3 * std::min(std::fabs(exponent), 90.0) + 8) * 0x1p-23 + 1e-35;
+    ASSERT_NEAR(out[i], expected, tolerance) << g;
+  }
+}
+
+TEST_P(RowOperations, SoftCapEqualsItsFormulaEverywhere) {
+  ThreadPool pool(1);
+  const std::unique_ptr<Backend> backend = MakeCpuBackend(pool, GetParam());
+  const float cap = 30.0f;
+  std::vector<float> x;
+  for (int i = -4003; i <= 4003; ++i) x.push_back(static_cast<float>(i) * 0.1f);
+  x.push_back(1e30f);
+  x.push_back(-1e30f);
+  std::vector<float> out = x;
+  backend->SoftCap(Rows(out.data(), 1, static_cast<int64_t>(out.size())), cap);
+  for (size_t i = 0; i < x.size(); ++i) {
+    ASSERT_NEAR(out[i], cap * std::tanh(double{x[i]} / cap), cap * 8 * 0x1p-23) << x[i];
+    ASSERT_LE(std::fabs(out[i]), cap);
+  }
+}
+
+TEST_P(RowOperations, ScaleAndAddScaledEqualTheirFormulas) {
+  ThreadPool pool(1);
+  const std::unique_ptr<Backend> backend = MakeCpuBackend(pool, GetParam());
+  for (int64_t n = 1; n <= 40; ++n) {
+    const std::vector<float> x = Random(static_cast<size_t>(n), 11);
+    std::vector<float> sum = Random(static_cast<size_t>(n) + 1, 12), scaled = x;
+    const std::vector<float> before = sum;
+    backend->Scale(Rows(scaled.data(), 1, n), 0.3f);
+    backend->AddScaled(ConstRows(x.data(), 1, n), 0.3f, Rows(sum.data(), 1, n));
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(scaled[i], x[i] * 0.3f);
+      ASSERT_NEAR(sum[i], before[i] + double{x[i]} * 0.3f, 4 * 0x1p-24);
+    }
+    ASSERT_EQ(sum.back(), before.back());
+  }
+}
+
 TEST_P(RowOperations, RowsDoNotDependOnOtherRowsOrThreads) {
   ThreadPool one(1), two(2);
   const std::unique_ptr<Backend> alone = MakeCpuBackend(one, GetParam());
@@ -114,6 +172,8 @@ TEST_P(RowOperations, RowsDoNotDependOnOtherRowsOrThreads) {
   const ConstRows all(x.data(), rows, columns);
   pair->RmsNorm(all, w.data(), 1e-6f, Rows(norms.data(), rows, columns));
   pair->GatedActivation(all, all, Rows(gates.data(), rows, columns));
+  std::vector<float> capped = x;
+  pair->SoftCap(Rows(capped.data(), rows, columns), 2.0f);
   const size_t bytes = static_cast<size_t>(columns) * sizeof(float);
   for (int64_t row = 0; row < rows; ++row) {
     const ConstRows single = all.Rows(row, 1);
@@ -121,6 +181,9 @@ TEST_P(RowOperations, RowsDoNotDependOnOtherRowsOrThreads) {
     ASSERT_EQ(std::memcmp(one_row.data(), norms.data() + row * columns, bytes), 0);
     alone->GatedActivation(single, single, Rows(one_row.data(), 1, columns));
     ASSERT_EQ(std::memcmp(one_row.data(), gates.data() + row * columns, bytes), 0);
+    std::copy_n(single.data, columns, one_row.begin());
+    alone->SoftCap(Rows(one_row.data(), 1, columns), 2.0f);
+    ASSERT_EQ(std::memcmp(one_row.data(), capped.data() + row * columns, bytes), 0);
   }
 }
 

@@ -185,9 +185,18 @@ class OpaqueBackend final : public Backend {
   void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept override {
     backend_->RmsNorm(opaque::ToHost(x), opaque::ToHost(weight), epsilon, opaque::ToHost(out));
   }
-  void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept override {
-    backend_->GatedActivation(opaque::ToHost(gate), opaque::ToHost(up), opaque::ToHost(out));
+  void DoGatedActivation(ConstRows gate, ConstRows up, Rows out,
+                         Activation activation) noexcept override {
+    backend_->GatedActivation(opaque::ToHost(gate), opaque::ToHost(up), opaque::ToHost(out),
+                              activation);
   }
+  void DoScale(Rows x, float factor) noexcept override {
+    backend_->Scale(opaque::ToHost(x), factor);
+  }
+  void DoAddScaled(ConstRows x, float factor, Rows sum) noexcept override {
+    backend_->AddScaled(opaque::ToHost(x), factor, opaque::ToHost(sum));
+  }
+  void DoSoftCap(Rows x, float cap) noexcept override { backend_->SoftCap(opaque::ToHost(x), cap); }
 
   std::unique_ptr<Backend> backend_ = MakeReferenceBackend();
 };

@@ -139,6 +139,10 @@ std::vector<float> RunAll(Backend& backend) {
   product.y = y;
   backend.MatMul(out, {&product, 1});
   backend.GatedActivation(y, out, y);
+  backend.GatedActivation(y, out, y, Activation::kGeluTanh);
+  backend.Scale(y, 3.0f);
+  backend.AddScaled(out, -0.5f, y);
+  backend.SoftCap(y, 2.0f);
   backend.RmsNorm(y, product.bias, 1e-5f, out);
   backend.Synchronize();
 

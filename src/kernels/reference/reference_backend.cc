@@ -1,6 +1,7 @@
 #include "kernels/reference/reference_backend.h"
 
 #include <cmath>
+#include <numbers>
 
 namespace quantspec {
 
@@ -145,11 +146,44 @@ void ReferenceBackend::DoRmsNorm(ConstRows x, const float* weight, float epsilon
   }
 }
 
-void ReferenceBackend::DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept {
+namespace {
+
+double Activated(double gate, Activation activation) {
+  if (activation == Activation::kSilu) return gate / (1.0 + std::exp(-gate));
+  const double inner = std::sqrt(2 / std::numbers::pi) * (gate + 0.044715 * gate * gate * gate);
+  return gate / 2 * (1.0 + std::tanh(inner));
+}
+
+}  // namespace
+
+void ReferenceBackend::DoGatedActivation(ConstRows gate, ConstRows up, Rows out,
+                                         Activation activation) noexcept {
   for (int64_t row = 0; row < gate.rows; ++row) {
     for (int64_t i = 0; i < gate.columns; ++i) {
-      const double g = gate.Row(row)[i];
-      out.Row(row)[i] = static_cast<float>(g / (1.0 + std::exp(-g)) * up.Row(row)[i]);
+      out.Row(row)[i] =
+          static_cast<float>(Activated(gate.Row(row)[i], activation) * up.Row(row)[i]);
+    }
+  }
+}
+
+void ReferenceBackend::DoScale(Rows x, float factor) noexcept {
+  for (int64_t row = 0; row < x.rows; ++row) {
+    for (int64_t i = 0; i < x.columns; ++i) x.Row(row)[i] *= factor;
+  }
+}
+
+void ReferenceBackend::DoAddScaled(ConstRows x, float factor, Rows sum) noexcept {
+  for (int64_t row = 0; row < x.rows; ++row) {
+    for (int64_t i = 0; i < x.columns; ++i) {
+      sum.Row(row)[i] = static_cast<float>(sum.Row(row)[i] + double{factor} * x.Row(row)[i]);
+    }
+  }
+}
+
+void ReferenceBackend::DoSoftCap(Rows x, float cap) noexcept {
+  for (int64_t row = 0; row < x.rows; ++row) {
+    for (int64_t i = 0; i < x.columns; ++i) {
+      x.Row(row)[i] = static_cast<float>(cap * std::tanh(double{x.Row(row)[i]} / cap));
     }
   }
 }

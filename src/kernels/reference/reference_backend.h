@@ -51,7 +51,11 @@ class ReferenceBackend final : public HostBackend {
   void DoRotate(Rows x, int heads, const Rotation& rotation,
                 int64_t first_position) noexcept override;
   void DoRmsNorm(ConstRows x, const float* weight, float epsilon, Rows out) noexcept override;
-  void DoGatedActivation(ConstRows gate, ConstRows up, Rows out) noexcept override;
+  void DoGatedActivation(ConstRows gate, ConstRows up, Rows out,
+                         Activation activation) noexcept override;
+  void DoScale(Rows x, float factor) noexcept override;
+  void DoAddScaled(ConstRows x, float factor, Rows sum) noexcept override;
+  void DoSoftCap(Rows x, float cap) noexcept override;
 
   // One sequence of a call.
   void AttendSequence(const AttendArgs& args, const AttendRows& rows);
