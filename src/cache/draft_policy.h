@@ -65,6 +65,7 @@ struct DraftPolicySpec {
   int q_heads = 0;
   int layers = 0;
   int context = 0;        // tokens that a sequence holds at most
+  float score_scale = 0;  // AttendArgs::scale; 0: 1 / sqrt(head_dim)
   bool is_sealed = true;  // the cache has sealed groups
   DraftOptions draft;
 

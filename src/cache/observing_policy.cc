@@ -25,6 +25,11 @@ int64_t ExtraFloats(const DraftPolicySpec& spec) {
          int64_t{spec.q_heads} * spec.context;
 }
 
+float ScoreScale(const DraftPolicySpec& spec) {
+  if (spec.score_scale > 0) return spec.score_scale;
+  return 1.0f / std::sqrt(static_cast<float>(spec.geometry.head_dim));
+}
+
 int64_t RoundDown(int64_t x, int64_t step) { return x / step * step; }
 
 }  // namespace
@@ -139,7 +144,7 @@ void ObservingPolicy::Choose(Backend& backend, const PolicyStep& step) {
   weigh.geometry = spec().geometry;
   weigh.q_heads = spec().q_heads;
   const bool is_scaled = !is_snapkv() || spec().draft.snapkv_scaled;
-  weigh.scale = is_scaled ? 1.0f / std::sqrt(static_cast<float>(spec().geometry.head_dim)) : 1.0f;
+  weigh.scale = is_scaled ? ScoreScale(spec()) : 1.0f;
   weigh.q = ConstRows(ordered_, end - begin, query_width_);
   weigh.first_position = begin;
   weigh.masses = Rows(masses_, spec().q_heads, plan.columns);

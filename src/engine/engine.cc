@@ -25,6 +25,21 @@ void CheckReservation(EngineCore& core, const KvCacheSpec& spec) {
                   "; use a smaller context or a larger --cache-tokens");
 }
 
+// Throws Error{kUsage} if a sequence of `context` tokens needs other factors of RoPE than those
+// that the engine's sequences share.
+void CheckRope(const ModelConfig& config, const CoreLimits& limits, int context) {
+  const bool is_long = config.ReadsLongRope(context);
+  if (is_long == config.ReadsLongRope(limits.context)) return;
+  throw Error(
+      ErrorKind::kUsage,
+      "context: found " + std::to_string(context) +
+          " tokens, where this engine's first "
+          "context, of " +
+          std::to_string(limits.context) + ", chose RoPE's " +
+          (is_long ? "factors for short contexts" : "factors for long contexts") +
+          "; use a context on the same side of the model's original one, or another engine");
+}
+
 }  // namespace
 
 EngineImpl::EngineImpl(std::shared_ptr<const ModelFileImpl> file, const EngineCapacity& capacity,
@@ -89,6 +104,7 @@ EngineCore& EngineImpl::Core(const SessionOptions& session) const {
       core_ = std::make_unique<EngineCore>(*model_, MakeBackend(options().backend, threads_),
                                            LimitsOf(capacity_, file_->ContextOf(session)), Disk());
     }
+    CheckRope(file_->config(), core_->limits(), file_->ContextOf(session));
     if (session.cache == CacheKind::kHierarchical && !core_->has_pool()) {
       const Turn turn(core_->turns());
       core_->Pool();

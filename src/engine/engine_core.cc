@@ -27,6 +27,7 @@ TransformerLimits CoreLimits::Steps(const ModelConfig& config) const {
   // exceed `tokens`.
   steps.positions = tokens + sequences * kKvGroup;
   steps.sequences = sequences;
+  steps.rope_context = context;
   const int rows = static_cast<int>(kStepRows);
   steps.step_rows = std::max(rows, std::min(rows * sequences, kMostStepRows));
   return steps;

@@ -16,6 +16,7 @@ namespace quantspec {
 struct CoreLimits {
   int tokens = 0;     // that the caches of all sequences hold together
   int sequences = 1;  // the most in one forward pass
+  int context = 0;    // of one sequence, as ModelConfig::ReadsLongRope means it
 
   GroupPoolSpec Pool(const ModelConfig& config) const;
   TransformerLimits Steps(const ModelConfig& config) const;

@@ -29,6 +29,7 @@ SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
   SequenceSpec spec;
   spec.draft = options.draft;
   spec.q_heads = config.info.q_heads;
+  spec.score_scale = config.layer(0).ScoreScale();
   spec.reuse = options.reuse;
   spec.salt = options.salt;
   spec.cache.kind = options.cache;
@@ -73,6 +74,7 @@ CoreLimits LimitsOf(const EngineCapacity& capacity, int context) {
   }
   CoreLimits limits;
   limits.sequences = capacity.sequences;
+  limits.context = context;
   const int64_t tokens = int64_t{context} * capacity.sequences;
   limits.tokens = capacity.cache_tokens > 0
                       ? capacity.cache_tokens

@@ -28,6 +28,7 @@ DraftPolicySpec SequenceSpec::Policy() const {
   policy.geometry = cache.geometry;
   policy.dense_type = cache.dense_type;
   policy.q_heads = q_heads;
+  policy.score_scale = score_scale;
   policy.layers = cache.layers;
   policy.context = cache.context;
   policy.is_sealed = cache.kind == CacheKind::kHierarchical;

@@ -21,6 +21,7 @@ namespace quantspec {
 struct SequenceSpec {
   KvCacheSpec cache;
   int q_heads = 0;
+  float score_scale = 0;  // DraftPolicySpec::score_scale
   DraftOptions draft;
   PromptReuse reuse = PromptReuse::kPrompts;
   std::string salt;

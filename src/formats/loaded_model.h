@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,12 +44,12 @@ class TensorReader {
 // ".bias" behind.
 //
 //   embedding             [vocab, hidden]
-//   layers.N.attn_norm    [hidden]
+//   layers.N.attn_norm, .ffn_norm            [hidden], unless NormPlace::kAfter
+//   layers.N.attn_post_norm, .ffn_post_norm  [hidden], unless NormPlace::kBefore
 //   layers.N.attn.q       [q_heads * head_dim, hidden]
 //   layers.N.attn.k, .v   [kv_heads * head_dim, hidden]
-//   layers.N.attn.q_norm, .k_norm   [head_dim], with QkNorm::kPerHead
+//   layers.N.attn.q_norm, .k_norm   as QkNorm says: [head_dim], or as wide as q and k
 //   layers.N.attn.o       [hidden, q_heads * head_dim]
-//   layers.N.ffn_norm     [hidden]
 //   layers.N.ffn.gate, .up   [ffn, hidden]
 //   layers.N.ffn.down     [hidden, ffn]
 //   final_norm            [hidden]
@@ -79,7 +80,7 @@ struct LoadedModel {
   std::vector<std::pair<std::string, std::string>> metadata;  // (key, printable value)
   std::vector<std::string> warnings;                          // what was guessed; for the user
   // What the source calls a tensor of ours.
-  std::string (*name_in_source)(std::string_view name) = nullptr;
+  std::function<std::string(std::string_view name)> name_in_source;
 
   void SortTensors();
   const SourceTensor* Find(std::string_view name) const;  // null if absent

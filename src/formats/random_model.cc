@@ -104,16 +104,23 @@ class Builder {
 
 void AddLayer(const std::string& prefix, int64_t hidden, const LayerClass& layer,
               Builder& builder) {
-  builder.Norm(prefix + "attn_norm", hidden);
+  if (layer.norms != NormPlace::kAfter) {
+    builder.Norm(prefix + "attn_norm", hidden);
+    builder.Norm(prefix + "ffn_norm", hidden);
+  }
+  if (layer.norms != NormPlace::kBefore) {
+    builder.Norm(prefix + "attn_post_norm", hidden);
+    builder.Norm(prefix + "ffn_post_norm", hidden);
+  }
   builder.Matrix(prefix + "attn.q", layer.QueryWidth(), hidden);
   builder.Matrix(prefix + "attn.k", layer.KvWidth(), hidden);
   builder.Matrix(prefix + "attn.v", layer.KvWidth(), hidden);
   builder.Matrix(prefix + "attn.o", hidden, layer.QueryWidth());
-  if (layer.qk_norm == QkNorm::kPerHead) {
-    builder.Norm(prefix + "attn.q_norm", layer.head_dim);
-    builder.Norm(prefix + "attn.k_norm", layer.head_dim);
+  if (layer.qk_norm != QkNorm::kNone) {
+    const bool is_whole = layer.qk_norm == QkNorm::kWhole;
+    builder.Norm(prefix + "attn.q_norm", is_whole ? layer.QueryWidth() : layer.head_dim);
+    builder.Norm(prefix + "attn.k_norm", is_whole ? layer.KvWidth() : layer.head_dim);
   }
-  builder.Norm(prefix + "ffn_norm", hidden);
   builder.Matrix(prefix + "ffn.gate", layer.ffn, hidden);
   builder.Matrix(prefix + "ffn.up", layer.ffn, hidden);
   builder.Matrix(prefix + "ffn.down", hidden, layer.ffn);

@@ -1,4 +1,4 @@
-// Sources: [su2021] RoPE, [peng2023] YaRN, [llama3] frequency bands.
+// Sources: [su2021] RoPE, [peng2023] YaRN, [llama3] frequency bands, [ding2024] longrope.
 #include "model/rope_table.h"
 
 #include <algorithm>
@@ -30,11 +30,12 @@ double Llama3Frequency(const RopeConfig& rope, double frequency) {
   return (1 - smooth) * frequency / rope.factor + smooth * frequency;
 }
 
-double Frequency(const RopeConfig& rope, int pair) {
+double Frequency(const RopeConfig& rope, const std::vector<float>& divisors, int pair) {
   double frequency = std::pow(rope.base, -2.0 * pair / rope.rotated);
-  if (!rope.divisors.empty()) frequency /= rope.divisors[static_cast<size_t>(pair)];
+  if (!divisors.empty()) frequency /= divisors[static_cast<size_t>(pair)];
   switch (rope.scaling) {
     case RopeScaling::kNone:
+    case RopeScaling::kLongRope:
       return frequency;
     case RopeScaling::kLinear:
       return frequency / rope.factor;
@@ -48,18 +49,24 @@ double Frequency(const RopeConfig& rope, int pair) {
   return frequency;
 }
 
+// Of cosine and sine.
+double Magnitude(const RopeConfig& rope) {
+  if (rope.scaling == RopeScaling::kLongRope) return rope.attention_factor;
+  if (rope.scaling != RopeScaling::kYarn) return 1.0;
+  return rope.attention_factor * (1.0 + 0.1 * std::log(std::max(1.0, rope.factor)));
+}
+
 }  // namespace
 
-void FillRopeTable(const RopeConfig& rope, int64_t positions, float* table) {
+void FillRopeTable(const RopeConfig& rope, int context, int64_t positions, float* table) {
+  const bool is_long = !rope.long_divisors.empty() && context > rope.original_context;
+  const std::vector<float>& divisors = is_long ? rope.long_divisors : rope.divisors;
   const int pairs = rope.rotated / 2;
   std::vector<double> frequencies(static_cast<size_t>(pairs));
   for (int pair = 0; pair < pairs; ++pair) {
-    frequencies[static_cast<size_t>(pair)] = Frequency(rope, pair);
+    frequencies[static_cast<size_t>(pair)] = Frequency(rope, divisors, pair);
   }
-  const double magnitude =
-      rope.scaling == RopeScaling::kYarn
-          ? rope.attention_factor * (1.0 + 0.1 * std::log(std::max(1.0, rope.factor)))
-          : 1.0;
+  const double magnitude = Magnitude(rope);
   for (int64_t position = 0; position < positions; ++position) {
     for (const double frequency : frequencies) {
       const double angle = static_cast<double>(position) * frequency;

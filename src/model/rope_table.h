@@ -7,7 +7,8 @@
 
 namespace quantspec {
 
-// Cosine and sine of every position and pair: [positions, rotated / 2, 2].
-void FillRopeTable(const RopeConfig& rope, int64_t positions, float* table);
+// Cosine and sine of every position and pair: [positions, rotated / 2, 2]. Sequences of at most
+// `context` tokens decide which of longrope's factors are used.
+void FillRopeTable(const RopeConfig& rope, int context, int64_t positions, float* table);
 
 }  // namespace quantspec

@@ -6,100 +6,10 @@
 
 #include "model/head.h"
 #include "model/rope_table.h"
+#include "model/transformer_memory.h"
 #include "quantspec/error.h"
 
 namespace quantspec {
-namespace {
-
-// Takes memory in pieces of rows; with null memory it only counts.
-class Carver {
- public:
-  explicit Carver(std::byte* memory) : memory_(memory) {}
-  Rows Take(int64_t rows, int64_t columns) {
-    Rows taken(reinterpret_cast<float*>(memory_ + bytes_), rows, columns);
-    bytes_ +=
-        static_cast<size_t>(RoundUp(rows * columns * static_cast<int64_t>(sizeof(float)), 64));
-    return taken;
-  }
-  size_t bytes() const { return bytes_; }
-
- private:
-  std::byte* memory_;
-  size_t bytes_ = 0;
-};
-
-struct DeviceRows {
-  Rows hidden, normed, q, k, v, attended, gate, up, logits, maxima;
-  std::vector<Rows> rope;  // of each layer class
-};
-
-// The largest of `width(layer class)` over all of them.
-template <typename Width>
-int Most(const ModelConfig& config, const Width& width) {
-  int most = 0;
-  for (const LayerClass& layer : config.classes) most = std::max(most, width(layer));
-  return most;
-}
-int MostQueryWidth(const ModelConfig& config) {
-  return Most(config, [](const LayerClass& layer) { return layer.QueryWidth(); });
-}
-int MostFfn(const ModelConfig& config) {
-  return Most(config, [](const LayerClass& layer) { return layer.ffn; });
-}
-
-int64_t PassRows(TransformerLimits limits) {
-  return std::max(std::min(limits.context, kChunkTokens), limits.step_rows);
-}
-
-DeviceRows CarveDevice(const ModelConfig& config, TransformerLimits limits, Carver& carver) {
-  const ModelInfo& info = config.info;
-  const int64_t pass = PassRows(limits);
-  const int64_t q_width = MostQueryWidth(config), ffn = MostFfn(config);
-  const int64_t kv_width = Most(config, [](const LayerClass& layer) { return layer.KvWidth(); });
-  DeviceRows a;
-  a.hidden = carver.Take(limits.step_rows, info.hidden);
-  a.normed = carver.Take(pass, info.hidden);
-  a.q = carver.Take(pass, q_width);
-  a.k = carver.Take(pass, kv_width);
-  a.v = carver.Take(pass, kv_width);
-  a.attended = carver.Take(pass, q_width);
-  a.gate = carver.Take(pass, ffn);
-  a.up = carver.Take(pass, ffn);
-  a.logits = carver.Take(limits.step_rows, info.vocab);
-  a.maxima = carver.Take(limits.step_rows, CeilDiv(info.vocab, kPackRows));
-  for (const LayerClass& layer : config.classes) {
-    a.rope.push_back(carver.Take(limits.context, layer.rope.rotated));
-  }
-  return a;
-}
-
-struct HostRows {
-  Rows embedded, logits, maxima;
-};
-
-HostRows CarveHost(const ModelConfig& config, TransformerLimits limits, bool device_is_host,
-                   Carver& carver) {
-  HostRows a;
-  a.embedded = carver.Take(PassRows(limits), config.info.hidden);
-  if (device_is_host) return a;
-  a.logits = carver.Take(limits.step_rows, config.info.vocab);
-  a.maxima = carver.Take(limits.step_rows, CeilDiv(config.info.vocab, kPackRows));
-  return a;
-}
-
-ScratchLimits BackendLimits(const ModelConfig& config, TransformerLimits limits) {
-  ScratchLimits scratch;
-  scratch.rows = PassRows(limits);
-  scratch.inputs = std::max({config.info.hidden, MostFfn(config), MostQueryWidth(config)});
-  scratch.step_rows = limits.step_rows;
-  scratch.sequences = limits.sequences;
-  scratch.positions = limits.positions;
-  scratch.geometry = {config.info.kv_heads, config.info.head_dim};
-  scratch.q_heads = config.info.q_heads;
-  return scratch;
-}
-
-}  // namespace
 
 uint64_t PromptRows::Bytes(int hidden) {
   return static_cast<uint64_t>(
@@ -161,7 +71,7 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
 
   for (size_t i = 0; i < a.rope.size(); ++i) {
     std::vector<float> table(static_cast<size_t>(a.rope[i].rows * a.rope[i].columns));
-    FillRopeTable(config.classes[i].rope, limits.context, table.data());
+    FillRopeTable(config.classes[i].rope, limits.rope_context, limits.context, table.data());
     backend_->Upload(table.data(), table.size() * sizeof(float), a.rope[i].data);
     rope_tables_.push_back(a.rope[i].data);
   }
@@ -173,6 +83,10 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
 Rows Transformer::EmbedOnHost(std::span<const Token> tokens, int row) {
   const Rows rows = host_embedded_.Rows(row, static_cast<int64_t>(tokens.size()));
   model_.Embed(tokens, rows);
+  const float scale = model_.config().embedding_scale;
+  if (scale != 1.0f) {
+    std::for_each_n(rows.data, rows.rows * rows.columns, [&](float& value) { value *= scale; });
+  }
   return rows;
 }
 
@@ -281,6 +195,7 @@ AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, 
   v = v.Rows(slice.first_row, slice.rows);
   backend_->Rotate(q, shape.q_heads, rotation, slice.first_position);
   backend_->Rotate(k, shape.kv_heads, rotation, slice.first_position);
+  GrowQueries(shape.query_growth, slice.first_position, q);
   if (reader == Reader::kTarget) {
     slice.policy->TakeQueries(*backend_, index, q, slice.first_position);
   }
@@ -312,20 +227,20 @@ AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, 
 void Transformer::Attention(int index, const Pass& pass, Rows x, std::span<const Slice> slices) {
   const LayerClass& shape = model_.config().layer(index);
   const LayerWeights& layer = model_.layer(index);
-  const Activations activations = ActivationsOf(pass.kind);
-  const Rows normed = normed_.Rows(0, x.rows);
+  const ConstRows in = Normed(x, layer.attn_norm, shape.epsilon);
   const Rows q(q_.data, x.rows, shape.QueryWidth()), attended(attended_.data, x.rows, q.columns);
   const Rows k(k_.data, x.rows, shape.KvWidth()), v(v_.data, x.rows, k.columns);
-  backend_->RmsNorm(x, layer.attn_norm, shape.epsilon, normed);
   const Product products[] = {ProductOf(layer.q, pass.weights, q),
                               ProductOf(layer.k, pass.weights, k),
                               ProductOf(layer.v, pass.weights, v)};
-  backend_->MatMul(normed, products, activations);
-  if (shape.qk_norm == QkNorm::kPerHead) {
-    const Rows q_by_head(q.data, q.rows * shape.q_heads, shape.head_dim);
-    const Rows k_by_head(k.data, k.rows * shape.kv_heads, shape.head_dim);
-    backend_->RmsNorm(q_by_head, layer.q_norm, shape.epsilon, q_by_head);
-    backend_->RmsNorm(k_by_head, layer.k_norm, shape.epsilon, k_by_head);
+  backend_->MatMul(in, products, ActivationsOf(pass.kind));
+  if (shape.qk_norm != QkNorm::kNone) {
+    const bool is_whole = shape.qk_norm == QkNorm::kWhole;
+    const int q_parts = is_whole ? 1 : shape.q_heads, k_parts = is_whole ? 1 : shape.kv_heads;
+    const Rows q_norms(q.data, q.rows * q_parts, q.columns / q_parts);
+    const Rows k_norms(k.data, k.rows * k_parts, k.columns / k_parts);
+    backend_->RmsNorm(q_norms, layer.q_norm, shape.epsilon, q_norms);
+    backend_->RmsNorm(k_norms, layer.k_norm, shape.epsilon, k_norms);
   }
   attend_rows_.clear();
   for (const Slice& slice : slices) {
@@ -334,33 +249,55 @@ void Transformer::Attention(int index, const Pass& pass, Rows x, std::span<const
   AttendArgs args;
   args.geometry = {shape.kv_heads, shape.head_dim};
   args.q_heads = shape.q_heads;
-  args.scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  args.scale = shape.ScoreScale();
   args.math = MathOf(pass.kind);
   args.q = q;
   args.out = attended;
   args.sequences = attend_rows_;
   backend_->Attend(args);
-  const Product output = ProductOf(layer.o, pass.weights, x, Accumulate::kYes);
-  backend_->MatMul(attended, {&output, 1}, activations);
+  AddToResidual(shape, layer.o, layer.attn_post_norm, pass, attended, x);
 }
 
 void Transformer::FeedForward(int index, const Pass& pass, Rows x) {
   const LayerClass& shape = model_.config().layer(index);
   const LayerWeights& layer = model_.layer(index);
-  const Activations activations = ActivationsOf(pass.kind);
-  const Rows normed = normed_.Rows(0, x.rows);
+  const ConstRows in = Normed(x, layer.ffn_norm, shape.epsilon);
   const Rows gate(gate_.data, x.rows, shape.ffn), up(up_.data, x.rows, shape.ffn);
-  backend_->RmsNorm(x, layer.ffn_norm, shape.epsilon, normed);
   const Product products[] = {ProductOf(layer.gate, pass.weights, gate),
                               ProductOf(layer.up, pass.weights, up)};
-  backend_->MatMul(normed, products, activations);
-  switch (shape.activation) {
-    case Activation::kSilu:
-      backend_->GatedActivation(gate, up, gate);
-      break;
+  backend_->MatMul(in, products, ActivationsOf(pass.kind));
+  backend_->GatedActivation(gate, up, gate, shape.activation);
+  AddToResidual(shape, layer.down, layer.ffn_post_norm, pass, gate, x);
+}
+
+ConstRows Transformer::Normed(ConstRows x, const float* norm, float epsilon) {
+  if (norm == nullptr) return x;
+  const Rows normed = normed_.Rows(0, x.rows);
+  backend_->RmsNorm(x, norm, epsilon, normed);
+  return normed;
+}
+
+void Transformer::AddToResidual(const LayerClass& shape, const Linear& linear,
+                                const float* post_norm, const Pass& pass, ConstRows in, Rows x) {
+  const bool is_plain = post_norm == nullptr && shape.residual_scale == 1.0f;
+  const Rows added = is_plain ? x : normed_.Rows(0, x.rows);
+  const Product product =
+      ProductOf(linear, pass.weights, added, is_plain ? Accumulate::kYes : Accumulate::kNo);
+  backend_->MatMul(in, {&product, 1}, ActivationsOf(pass.kind));
+  if (is_plain) return;
+  if (post_norm != nullptr) backend_->RmsNorm(added, post_norm, shape.epsilon, added);
+  backend_->AddScaled(added, shape.residual_scale, x);
+}
+
+void Transformer::GrowQueries(const QueryGrowth& growth, int64_t first_position, Rows q) {
+  if (growth.beta == 0) return;
+  for (int64_t row = 0; row < q.rows;) {
+    const int64_t periods = (first_position + row) / growth.period;
+    const int64_t end = std::min(q.rows, (periods + 1) * growth.period - first_position);
+    const double factor = 1 + growth.beta * std::log1p(static_cast<double>(periods));
+    if (periods > 0) backend_->Scale(q.Rows(row, end - row), static_cast<float>(factor));
+    row = end;
   }
-  const Product down = ProductOf(layer.down, pass.weights, x, Accumulate::kYes);
-  backend_->MatMul(gate, {&down, 1}, activations);
 }
 
 void Transformer::CheckFinite(ConstRows x) {
@@ -388,6 +325,11 @@ LogitRows Transformer::Logits(const Pass& pass, Rows x) {
              maxima = maxima_.Rows(0, x.rows);
   backend_->RmsNorm(x, model_.output_norm(), model_.config().final_epsilon, normed);
   MultiplyHead(*backend_, model_.head(), pass.weights, normed, logits, maxima, host_maxima_.data);
+  if (const float cap = model_.config().logit_softcap; cap > 0) {
+    // The largest of a pack is still its largest.
+    backend_->SoftCap(logits, cap);
+    backend_->SoftCap(maxima, cap);
+  }
   return {backend_->OnHost(logits, host_logits_.data), backend_->OnHost(maxima, host_maxima_.data),
           kPackRows};
 }

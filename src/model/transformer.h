@@ -27,10 +27,11 @@ struct StepRows {
 };
 
 struct TransformerLimits {
-  int context = 0;    // longest sequence
-  int positions = 0;  // tokens of all sequences of a step together
-  int sequences = 0;  // most of a step
-  int step_rows = 0;  // most rows of a step, over all sequences
+  int context = 0;       // longest sequence
+  int positions = 0;     // tokens of all sequences of a step together
+  int sequences = 0;     // most of a step
+  int step_rows = 0;     // most rows of a step, over all sequences
+  int rope_context = 0;  // longest sequence as ModelConfig::ReadsLongRope means it
 };
 
 // Rows of a prompt on their way through the layers, at most a chunk; one sequence's.
@@ -112,13 +113,19 @@ class Transformer {
   // The two halves of a layer, over x [rows, hidden] in place.
   void Attention(int index, const Pass& pass, Rows x, std::span<const Slice> slices);
   void FeedForward(int index, const Pass& pass, Rows x);
+  // What a half of a layer reads: x, normalised in normed_ if there is a `norm`.
+  ConstRows Normed(ConstRows x, const float* norm, float epsilon);
+  // Ends a half: adds what `linear` makes of `in` to x. May overwrite what Normed returned.
+  void AddToResidual(const LayerClass& shape, const Linear& linear, const float* post_norm,
+                     const Pass& pass, ConstRows in, Rows x);
+  void GrowQueries(const QueryGrowth& growth, int64_t first_position, Rows q);
   // Rotates a slice's queries and keys, stores its keys and values, says what it attends over.
   AttendRows StoreRows(int index, Reader reader, const Slice& slice, Rows q, Rows k, ConstRows v);
   LogitRows Logits(const Pass& pass, Rows x);
   // Throws Error{kCorrupt} if the last layer left a number that is not finite, or whose square is
   // not.
   void CheckFinite(ConstRows x);
-  // Embeds tokens as rows of host_embedded_ from `row` on.
+  // Embeds tokens as rows of host_embedded_ from `row` on, scaled.
   Rows EmbedOnHost(std::span<const Token> tokens, int row);
   // Rows without gaps.
   void Upload(ConstRows host, Rows device) const;
@@ -130,7 +137,8 @@ class Transformer {
   TransformerLimits limits_;
   DeviceMemory memory_;
   Rows hidden_;  // [step_rows, hidden]
-  Rows normed_;  // [pass rows, hidden]
+  Rows
+      normed_;  // [pass rows, hidden]; also what a half of a layer adds, if it is not added at once
   Rows q_, k_, v_, attended_, gate_, up_;
   Rows logits_;                            // [step_rows, vocab]
   Rows maxima_;                            // LogitRows::maxima

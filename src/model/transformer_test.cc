@@ -260,6 +260,53 @@ TEST(Transformer, RunsOnMemoryThatOnlyTheBackendMayTouch) {
   }
 }
 
+// Two layers that use every operation that classes may ask for.
+LoadedModel ManySidedModel() {
+  LayerClass first;
+  first.rope.rotated = 32;
+  first.rope.scaling = RopeScaling::kLongRope;
+  first.rope.original_context = 100;
+  first.rope.divisors.assign(16, 1.0f);
+  first.rope.long_divisors.assign(16, 3.0f);
+  first.qk_norm = QkNorm::kWhole;
+  first.norms = NormPlace::kBoth;
+  first.activation = Activation::kGeluTanh;
+  first.residual_scale = 0.3f;
+  first.attention_scale = 0.2f;
+  first.query_growth = {0.1, 100};
+  LayerClass second;
+  second.norms = NormPlace::kAfter;
+  ModelConfig config = LayeredConfig(SmallConfig().info, {first, second});
+  config.embedding_scale = 3.0f;
+  config.logit_scale = 0.5f;
+  config.logit_softcap = 5.0f;
+  return RandomModel(config);
+}
+
+TEST(Transformer, EveryOperationRunsOnMemoryThatOnlyTheBackendMayTouch) {
+  const LoadedModel source = ManySidedModel();
+  std::vector<float> outcomes[3];
+  for (const Kind kind : {Kind::kReference, Kind::kOpaque, Kind::kCpu}) {
+    Machine machine(WeightMode::kFloat, kind, 0, 2, &source);
+    Line line(machine);
+    std::vector<float>& all = outcomes[kind == Kind::kReference ? 0
+                                       : kind == Kind::kOpaque  ? 1
+                                                                : 2];
+    all = line.Prompt(SomeTokens(330, 1), 200);
+    const std::vector<float> step = line.Step(Reader::kTarget, SomeTokens(4, 3));
+    all.insert(all.end(), step.begin(), step.end());
+  }
+  EXPECT_EQ(outcomes[0], outcomes[1]);
+  ASSERT_EQ(outcomes[0].size(), outcomes[2].size());
+  float largest = 0;
+  for (size_t i = 0; i < outcomes[0].size(); ++i) {
+    EXPECT_NEAR(outcomes[0][i], outcomes[2][i], 0.05) << i;
+    largest = std::max(largest, std::abs(outcomes[0][i]));
+  }
+  EXPECT_GT(largest, 1.0f);
+  EXPECT_LT(largest, 5.0f) << "capped";
+}
+
 // Weights that overflow.
 class HugeReader : public TensorReader {
  public:

@@ -92,18 +92,26 @@ struct LayerTensor {
 std::vector<LayerTensor> TensorsOfLayer(int64_t hidden, const LayerClass& layer) {
   const int64_t ffn = layer.ffn, q = layer.QueryWidth(), kv = layer.KvWidth();
   std::vector<LayerTensor> tensors = {
-      {"attn_norm", {hidden}, false},     {"attn.q", {q, hidden}, false},
-      {"attn.q.bias", {q}, true},         {"attn.k", {kv, hidden}, false},
-      {"attn.k.bias", {kv}, true},        {"attn.v", {kv, hidden}, false},
-      {"attn.v.bias", {kv}, true},        {"attn.o", {hidden, q}, false},
-      {"attn.o.bias", {hidden}, true},    {"ffn_norm", {hidden}, false},
+      {"attn.q", {q, hidden}, false},     {"attn.q.bias", {q}, true},
+      {"attn.k", {kv, hidden}, false},    {"attn.k.bias", {kv}, true},
+      {"attn.v", {kv, hidden}, false},    {"attn.v.bias", {kv}, true},
+      {"attn.o", {hidden, q}, false},     {"attn.o.bias", {hidden}, true},
       {"ffn.gate", {ffn, hidden}, false}, {"ffn.gate.bias", {ffn}, true},
       {"ffn.up", {ffn, hidden}, false},   {"ffn.up.bias", {ffn}, true},
       {"ffn.down", {hidden, ffn}, false}, {"ffn.down.bias", {hidden}, true},
   };
-  if (layer.qk_norm == QkNorm::kPerHead) {
-    tensors.push_back({"attn.q_norm", {layer.head_dim}, false});
-    tensors.push_back({"attn.k_norm", {layer.head_dim}, false});
+  if (layer.norms != NormPlace::kAfter) {
+    tensors.push_back({"attn_norm", {hidden}, false});
+    tensors.push_back({"ffn_norm", {hidden}, false});
+  }
+  if (layer.norms != NormPlace::kBefore) {
+    tensors.push_back({"attn_post_norm", {hidden}, false});
+    tensors.push_back({"ffn_post_norm", {hidden}, false});
+  }
+  if (layer.qk_norm != QkNorm::kNone) {
+    const bool is_whole = layer.qk_norm == QkNorm::kWhole;
+    tensors.push_back({"attn.q_norm", {is_whole ? q : layer.head_dim}, false});
+    tensors.push_back({"attn.k_norm", {is_whole ? kv : layer.head_dim}, false});
   }
   return tensors;
 }

@@ -62,9 +62,10 @@ class RowLoader {
   std::vector<GroupScale> scales_;
 };
 
-void LoadVector(const TensorPlan& plan, const Backend& backend, std::byte* arena) {
+void LoadVector(const TensorPlan& plan, float scale, const Backend& backend, std::byte* arena) {
   std::vector<float> values(static_cast<size_t>(plan.source->columns()));
   plan.source->reader->Decode(0, Rows(values.data(), 1, plan.source->columns()));
+  for (float& value : values) value *= scale;
   backend.Upload(values.data(), values.size() * sizeof(float), arena + plan.offset);
 }
 
@@ -120,7 +121,8 @@ Model::Model(const LoadedModel& source, const WeightOptions& options, const Back
     if (tensor.is_linear) {
       LoadLinear(tensor, backend, pool, arena_.data());
     } else {
-      LoadVector(tensor, backend, arena_.data());
+      const bool is_last_norm = tensor.source->name == "final_norm";
+      LoadVector(tensor, is_last_norm ? config_.logit_scale : 1.0f, backend, arena_.data());
     }
     loaded += tensor.bytes;
     if (done && !done(static_cast<double>(loaded) / static_cast<double>(plan.bytes()))) {
@@ -133,7 +135,9 @@ Model::Model(const LoadedModel& source, const WeightOptions& options, const Back
     weights.attn_norm = Vector(plan, prefix + "attn_norm");
     weights.q_norm = Vector(plan, prefix + "attn.q_norm");
     weights.k_norm = Vector(plan, prefix + "attn.k_norm");
+    weights.attn_post_norm = Vector(plan, prefix + "attn_post_norm");
     weights.ffn_norm = Vector(plan, prefix + "ffn_norm");
+    weights.ffn_post_norm = Vector(plan, prefix + "ffn_post_norm");
     weights.q = MakeLinear(plan, backend, prefix + "attn.q");
     weights.k = MakeLinear(plan, backend, prefix + "attn.k");
     weights.v = MakeLinear(plan, backend, prefix + "attn.v");

@@ -41,10 +41,10 @@ Product ProductOf(const Linear& linear, Reader reader, Rows y,
 uint64_t LinearBytes(const Backend& backend, const Linear& linear, Reader reader);
 
 struct LayerWeights {
-  const float* attn_norm = nullptr;  // [hidden]
-  const float* q_norm = nullptr;     // [head_dim], null unless QkNorm::kPerHead
-  const float* k_norm = nullptr;
-  const float* ffn_norm = nullptr;
+  // [hidden], null where the layer's class has no such norm; `post` ones are of what a half adds.
+  const float *attn_norm = nullptr, *attn_post_norm = nullptr;
+  const float *ffn_norm = nullptr, *ffn_post_norm = nullptr;
+  const float *q_norm = nullptr, *k_norm = nullptr;  // as QkNorm says
   Linear q, k, v, o, gate, up, down;
 };
 
@@ -99,6 +99,7 @@ class Model {
   // Allocates nothing. Throws as TensorReader does.
   void Embed(std::span<const Token> tokens, Rows out) const;
   const LayerWeights& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
+  // Carries ModelConfig::logit_scale.
   const float* output_norm() const { return output_norm_; }
   const Linear& head() const { return head_; }
   uint64_t bytes() const { return arena_.bytes(); }
