@@ -1,11 +1,13 @@
 #include "formats/gguf_config.h"
 
 #include <cmath>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "base/float16.h"
+#include "formats/gguf_metadata.h"
 #include "quantspec/error.h"
 
 namespace quantspec {
@@ -19,109 +21,102 @@ constexpr int64_t kMaxContext = int64_t{1} << 27;
 
 struct Family {
   std::string_view name;
-  RopeLayout layout;
-  QkNorm qk_norm;
+  RopeLayout layout = RopeLayout::kHalves;
+  QkNorm qk_norm = QkNorm::kNone;
+  NormPlace norms = NormPlace::kBefore;
+  Activation activation = Activation::kSilu;
+  // Layers with windows, where the file does not mark them: all but every last of so many; 1: all,
+  // 0: an architecture without windows.
+  int window_period = 0;
+  int default_window = 0;  // where the file does not say
+  // Layers with windows have RoPE without scaling, of this base; 0: of the others'.
+  bool has_local_rope = false;
+  double local_base = 0;
+  int rope_gap = 0;              // every so many layers one has no RoPE; 0: all have it
+  bool has_multipliers = false;  // of embeddings, residuals, logits and scores
+  bool has_growth = false;       // of queries with their position
+  // sqrt(hidden) on embeddings, soft caps; scores are scaled by the width of a head, in models of
+  // `wide_layers` layers by hidden / heads.
+  bool has_gemma_scales = false;
+  int wide_layers = 0;
+  double softcap = 0, final_softcap = 0;  // where the file does not say
 };
 constexpr Family kFamilies[] = {
-    {"llama", RopeLayout::kPairs, QkNorm::kNone},   // Llama 1 to 3.x, LWM, Mistral, SmolLM2
-    {"qwen2", RopeLayout::kHalves, QkNorm::kNone},  // Qwen 2, 2.5
-    {"qwen3", RopeLayout::kHalves, QkNorm::kPerHead},
+    // Llama 1 to 3.x, LWM, Mistral, SmolLM2
+    {.name = "llama", .layout = RopeLayout::kPairs, .window_period = 1},
+    {.name = "qwen2"},  // Qwen 2, 2.5
+    {.name = "qwen3", .qk_norm = QkNorm::kPerHead},
+    {.name = "phi3", .window_period = 1},  // Phi-3, 3.5, 4, 4-mini
+    {.name = "smollm3", .layout = RopeLayout::kPairs, .rope_gap = 4},
+    {.name = "granite", .layout = RopeLayout::kPairs, .has_multipliers = true},
+    {.name = "mistral3", .layout = RopeLayout::kPairs, .has_growth = true},
+    {.name = "olmo2",  // OLMo 2 and 3
+     .qk_norm = QkNorm::kWhole,
+     .norms = NormPlace::kAfter,
+     .window_period = 4,
+     .has_local_rope = true},
+    {.name = "gemma2",
+     .norms = NormPlace::kBoth,
+     .activation = Activation::kGeluTanh,
+     .window_period = 2,
+     .default_window = 4096,
+     .has_gemma_scales = true,
+     .wide_layers = 46,
+     .softcap = 50,
+     .final_softcap = 30},
+    {.name = "gemma3",
+     .qk_norm = QkNorm::kPerHead,
+     .norms = NormPlace::kBoth,
+     .activation = Activation::kGeluTanh,
+     .window_period = 6,
+     .has_local_rope = true,
+     .local_base = 10000.0,
+     .has_gemma_scales = true,
+     .wide_layers = 62},
 };
 
-class MetadataReader {
- public:
-  MetadataReader(const Gguf& file, std::string architecture)
-      : file_(file), prefix_(std::move(architecture) + ".") {}
+void ReadYarn(const GgufMetadata& metadata, RopeConfig* rope) {
+  rope->scaling = RopeScaling::kYarn;
+  rope->attention_factor = metadata.Number("rope.scaling.attn_factor", 1.0);
+  rope->beta_fast = metadata.Number("rope.scaling.yarn_beta_fast", 32.0);
+  rope->beta_slow = metadata.Number("rope.scaling.yarn_beta_slow", 1.0);
+  // As transformers' mscale_all_dim, whose mscale is 1.
+  const double log_multiplier = metadata.Number("rope.scaling.yarn_log_multiplier", 0.0);
+  if (log_multiplier != 0.0 && rope->factor > 1.0) {
+    rope->attention_factor /= 0.1 * log_multiplier * std::log(rope->factor) + 1.0;
+  }
+}
 
-  std::string Key(std::string_view key) const { return prefix_ + std::string(key); }
-
-  int64_t Needed(std::string_view key, int64_t most) const {
-    const auto value = Whole(key);
-    if (!value) throw Bad(key, "missing", "a whole number");
-    return InRange(key, *value, most);
-  }
-  int64_t Optional(std::string_view key, int64_t otherwise, int64_t most) const {
-    const auto value = Whole(key);
-    return value ? InRange(key, *value, most) : otherwise;
-  }
-  double Number(std::string_view key, double otherwise) const {
-    const double value = file_.Number(Key(key)).value_or(otherwise);
-    if (!std::isfinite(value)) throw Bad(key, "not finite", "a finite number");
-    return value;
-  }
-  Error Bad(std::string_view key, const std::string& found, const std::string& expected) const {
-    return Error(ErrorKind::kCorrupt, file_.name() + ": metadata " + Key(key) + ": found " + found +
-                                          ", expected " + expected +
-                                          "; the file is damaged or was converted wrongly");
-  }
-  void Refuse(std::string_view key, const std::string& what) const {
-    const GgufValue* value = file_.Find(Key(key));
-    if (value == nullptr) return;
-    const auto* array = std::get_if<GgufArray>(value);
-    if (array == nullptr && file_.Number(Key(key)).value_or(0.0) == 0.0) return;
-    throw Error(ErrorKind::kUnsupported,
-                file_.name() + ": metadata " + Key(key) + " is set: " + what +
-                    " is not supported; use a dense model with full attention");
-  }
-
- private:
-  // One number, or a per-layer array of equal numbers.
-  std::optional<int64_t> Whole(std::string_view key) const {
-    const GgufValue* value = file_.Find(Key(key));
-    if (value == nullptr) return std::nullopt;
-    const auto* array = std::get_if<GgufArray>(value);
-    if (array == nullptr) return file_.Integer(Key(key));
-    for (const int64_t element : array->integers) {
-      if (element == array->integers.front()) continue;
-      throw Error(ErrorKind::kUnsupported, file_.name() + ": metadata " + Key(key) +
-                                               " differs between layers, which is not supported");
-    }
-    if (array->integers.empty()) throw Bad(key, "an empty or non-integer array", "a whole number");
-    return array->integers.front();
-  }
-  int64_t InRange(std::string_view key, int64_t value, int64_t most) const {
-    if (value >= 1 && value <= most) return value;
-    throw Bad(key, std::to_string(value), "1 to " + std::to_string(most));
-  }
-
-  const Gguf& file_;
-  std::string prefix_;
-};
-
-RopeConfig ReadRope(const Gguf& file, const MetadataReader& reader, RopeLayout layout,
+RopeConfig ReadRope(const Gguf& file, const GgufMetadata& metadata, const Family& family,
                     const ModelInfo& info) {
   RopeConfig rope;
-  rope.layout = layout;
+  rope.layout = family.layout;
   rope.rotated =
-      static_cast<int>(reader.Optional("rope.dimension_count", info.head_dim, info.head_dim));
+      static_cast<int>(metadata.Optional("rope.dimension_count", info.head_dim, info.head_dim));
   if (rope.rotated % 2 != 0) {
-    throw reader.Bad("rope.dimension_count", std::to_string(rope.rotated), "an even number");
+    throw metadata.Bad("rope.dimension_count", std::to_string(rope.rotated), "an even number");
   }
-  rope.base = reader.Number("rope.freq_base", 10000.0);
-  if (!(rope.base > 0)) throw reader.Bad("rope.freq_base", std::to_string(rope.base), "above 0");
-  const auto type = file.String(reader.Key("rope.scaling.type"));
-  const double old_linear = reader.Number("rope.scale_linear", 1.0);
-  rope.factor = reader.Number("rope.scaling.factor", old_linear);
-  if (!(rope.factor > 0)) {
-    throw reader.Bad("rope.scaling.factor", std::to_string(rope.factor), "above 0");
-  }
+  rope.base = metadata.Positive("rope.freq_base", 10000.0);
+  const auto type = file.String(metadata.Key("rope.scaling.type"));
+  const double old_linear = metadata.Number("rope.scale_linear", 1.0);
+  rope.factor = metadata.Positive("rope.scaling.factor", old_linear);
   rope.original_context = static_cast<int>(
-      reader.Optional("rope.scaling.original_context_length", info.context, kMaxContext));
+      metadata.Optional("rope.scaling.original_context_length", info.context, kMaxContext));
   if (type == "linear" || (!type && rope.factor != 1.0)) {
     rope.scaling = RopeScaling::kLinear;
   } else if (type == "yarn") {
-    rope.scaling = RopeScaling::kYarn;
-    rope.attention_factor = reader.Number("rope.scaling.attn_factor", 1.0);
-    rope.beta_fast = reader.Number("rope.scaling.yarn_beta_fast", 32.0);
-    rope.beta_slow = reader.Number("rope.scaling.yarn_beta_slow", 1.0);
+    ReadYarn(metadata, &rope);
   } else if (type == "llama3") {
     rope.scaling = RopeScaling::kLlama3;
-    rope.low_frequency = reader.Number("rope.scaling.low_freq_factor", 1.0);
-    rope.high_frequency = reader.Number("rope.scaling.high_freq_factor", 4.0);
+    rope.low_frequency = metadata.Number("rope.scaling.low_freq_factor", 1.0);
+    rope.high_frequency = metadata.Number("rope.scaling.high_freq_factor", 4.0);
+  } else if (type == "longrope" || (!type && metadata.Has("rope.scaling.attn_factor"))) {
+    rope.scaling = RopeScaling::kLongRope;
+    rope.attention_factor = metadata.Positive("rope.scaling.attn_factor", 1.0);
   } else if (type && *type != "none") {
     throw Error(ErrorKind::kUnsupported, file.name() + ": RoPE scaling \"" + std::string(*type) +
                                              "\" is not supported; known: none, linear, llama3, "
-                                             "yarn");
+                                             "yarn, longrope");
   }
   return rope;
 }
@@ -137,34 +132,44 @@ const Family& FindFamily(const Gguf& file, std::string_view architecture) {
                                            "\" is not supported; known: " + known);
 }
 
-void RefuseVariants(const MetadataReader& reader) {
-  reader.Refuse("attention.sliding_window", "sliding-window attention");
-  reader.Refuse("expert_count", "a mixture of experts");
-  reader.Refuse("attn_logit_softcapping", "soft-capping of attention scores");
-  reader.Refuse("final_logit_softcapping", "soft-capping of logits");
-  reader.Refuse("logit_scale", "scaling of logits");
-  reader.Refuse("residual_scale", "scaling of residuals");
-  reader.Refuse("embedding_scale", "scaling of embeddings");
+void RefuseVariants(const GgufMetadata& metadata, const Family& family) {
+  metadata.Refuse("expert_count", "a mixture of experts");
+  if (family.window_period == 0) {
+    metadata.Refuse("attention.sliding_window", "sliding-window attention");
+  }
+  if (!family.has_gemma_scales) {
+    metadata.Refuse("attn_logit_softcapping", "soft-capping of attention scores");
+    metadata.Refuse("final_logit_softcapping", "soft-capping of logits");
+  }
+  if (!family.has_multipliers) {
+    metadata.Refuse("logit_scale", "scaling of logits");
+    metadata.Refuse("residual_scale", "scaling of residuals");
+    metadata.Refuse("embedding_scale", "scaling of embeddings");
+    metadata.Refuse("attention.scale", "scaling of attention scores");
+  }
+  if (!family.has_growth) {
+    metadata.Refuse("attention.temperature_scale", "scaling of queries by their position");
+  }
 }
 
-ModelInfo ReadInfo(const Gguf& file, const MetadataReader& reader, std::string_view architecture) {
+ModelInfo ReadInfo(const Gguf& file, const GgufMetadata& metadata, std::string_view architecture) {
   ModelInfo info;
   info.architecture = architecture;
   info.name = file.String("general.name").value_or(architecture);
-  info.layers = static_cast<int>(reader.Needed("block_count", kMaxLayers));
-  info.hidden = static_cast<int>(reader.Needed("embedding_length", kMaxWidth));
-  info.ffn = static_cast<int>(reader.Needed("feed_forward_length", kMaxWidth));
-  info.context = static_cast<int>(reader.Needed("context_length", kMaxContext));
-  info.q_heads = static_cast<int>(reader.Needed("attention.head_count", 4096));
+  info.layers = static_cast<int>(metadata.Needed("block_count", kMaxLayers));
+  info.hidden = static_cast<int>(metadata.Needed("embedding_length", kMaxWidth));
+  info.ffn = static_cast<int>(metadata.Needed("feed_forward_length", kMaxWidth));
+  info.context = static_cast<int>(metadata.Needed("context_length", kMaxContext));
+  info.q_heads = static_cast<int>(metadata.Needed("attention.head_count", 4096));
   info.kv_heads =
-      static_cast<int>(reader.Optional("attention.head_count_kv", info.q_heads, info.q_heads));
+      static_cast<int>(metadata.Optional("attention.head_count_kv", info.q_heads, info.q_heads));
   if (info.q_heads % info.kv_heads != 0) {
-    throw reader.Bad("attention.head_count_kv", std::to_string(info.kv_heads),
-                     "a divisor of " + std::to_string(info.q_heads) + " query heads");
+    throw metadata.Bad("attention.head_count_kv", std::to_string(info.kv_heads),
+                       "a divisor of " + std::to_string(info.q_heads) + " query heads");
   }
   info.head_dim = static_cast<int>(
-      reader.Optional("attention.key_length", info.hidden / info.q_heads, kMaxWidth));
-  const auto value_dim = reader.Optional("attention.value_length", info.head_dim, kMaxWidth);
+      metadata.Optional("attention.key_length", info.hidden / info.q_heads, kMaxWidth));
+  const auto value_dim = metadata.Optional("attention.value_length", info.head_dim, kMaxWidth);
   // Kernels work on 16 channels at a time, and value groups of 128 must divide a head.
   const bool known_dim =
       (info.head_dim % 16 == 0 && info.head_dim <= kKvGroup) || info.head_dim == 2 * kKvGroup;
@@ -176,6 +181,92 @@ ModelInfo ReadInfo(const Gguf& file, const MetadataReader& reader, std::string_v
                     "values alike");
   }
   return info;
+}
+
+// What layers have in common but for their windows and RoPE.
+LayerClass ReadLayer(const GgufMetadata& metadata, const Family& family, const ModelInfo& info,
+                     const RopeConfig& rope) {
+  LayerClass layer;
+  layer.epsilon = static_cast<float>(metadata.Number("attention.layer_norm_rms_epsilon", 1e-5));
+  layer.qk_norm = family.qk_norm;
+  layer.norms = family.norms;
+  layer.activation = family.activation;
+  const auto positive = [&](std::string_view key) {
+    return static_cast<float>(metadata.Positive(key, 1.0));
+  };
+  if (family.has_multipliers) {
+    if (metadata.Has("attention.scale")) layer.attention_scale = positive("attention.scale");
+    layer.residual_scale = positive("residual_scale");
+  }
+  if (family.has_growth) {
+    layer.query_growth = {metadata.Number("attention.temperature_scale", 0.0),
+                          rope.original_context};
+  }
+  if (family.has_gemma_scales) {
+    const int width =
+        info.layers == family.wide_layers ? info.hidden / info.q_heads : info.head_dim;
+    layer.attention_scale = 1.0f / std::sqrt(static_cast<float>(width));
+    layer.attention_softcap =
+        static_cast<float>(metadata.NotNegative("attn_logit_softcapping", family.softcap));
+  }
+  return layer;
+}
+
+// Which layers have a sliding window.
+std::vector<bool> ReadWindows(const GgufMetadata& metadata, const Family& family, int layers) {
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  if (family.window_period == 0) return std::vector<bool>(static_cast<size_t>(layers), false);
+  if (const auto marks = metadata.Marks(kPattern, layers)) return *marks;
+  const int64_t period = metadata.Optional(kPattern, family.window_period, kMaxLayers);
+  std::vector<bool> windows;
+  for (int i = 0; i < layers; ++i) windows.push_back(period == 1 || (i + 1) % period != 0);
+  return windows;
+}
+
+std::vector<LayerClass> ReadLayers(const Gguf& file, const GgufMetadata& metadata,
+                                   const Family& family, const ModelInfo& info) {
+  const RopeConfig rope = ReadRope(file, metadata, family, info);
+  LayerClass full = ReadLayer(metadata, family, info, rope);
+  LayerClass windowed = full;
+  full.rope = windowed.rope = rope;
+  if (family.has_local_rope) {
+    windowed.rope = RopeConfig();
+    windowed.rope.layout = rope.layout;
+    windowed.rope.rotated = rope.rotated;
+    const double base = family.local_base > 0 ? family.local_base : rope.base;
+    windowed.rope.base = metadata.Positive("rope.freq_base_swa", base);
+  }
+  // Granite's switch for RoPE.
+  if (family.has_multipliers && !metadata.Bool("rope.scaling.finetuned", true)) {
+    full.rope = windowed.rope = RopeConfig();
+  }
+  const double window = metadata.NotNegative("attention.sliding_window", family.default_window);
+  // A window that a context never fills is none, and so is one of 0.
+  windowed.window = window < info.context ? static_cast<int>(window) : 0;
+  const std::vector<bool> windows =
+      window > 0 ? ReadWindows(metadata, family, info.layers)
+                 : std::vector<bool>(static_cast<size_t>(info.layers), false);
+  std::vector<LayerClass> layers;
+  for (size_t i = 0; i < windows.size(); ++i) {
+    layers.push_back(windows[i] ? windowed : full);
+    const bool is_gap = family.rope_gap > 0 && (i + 1) % static_cast<size_t>(family.rope_gap) == 0;
+    if (is_gap) layers.back().rope = RopeConfig();
+  }
+  return layers;
+}
+
+void ReadScales(const GgufMetadata& metadata, const Family& family, ModelConfig* config) {
+  if (family.has_multipliers) {
+    config->embedding_scale = static_cast<float>(metadata.Positive("embedding_scale", 1.0));
+    config->logit_scale = static_cast<float>(1 / metadata.Positive("logit_scale", 1.0));
+  }
+  if (family.has_gemma_scales) {
+    // The authors' software rounds it to bf16, the type of every checkpoint of theirs.
+    config->embedding_scale =
+        FloatFromBf16(Bf16FromFloat(std::sqrt(static_cast<float>(config->info.hidden))));
+    config->logit_softcap =
+        static_cast<float>(metadata.NotNegative("final_logit_softcapping", family.final_softcap));
+  }
 }
 
 }  // namespace
@@ -216,20 +307,18 @@ ModelConfig ReadGgufConfig(const Gguf& file, const GgufTensor* embedding) {
                 file.name() + ": metadata general.architecture is missing; not a model file");
   }
   const Family& family = FindFamily(file, *architecture);
-  const MetadataReader reader(file, std::string(*architecture));
-  RefuseVariants(reader);
-  ModelInfo info = ReadInfo(file, reader, *architecture);
-  LayerClass layer;
-  layer.epsilon = static_cast<float>(reader.Number("attention.layer_norm_rms_epsilon", 1e-5));
-  layer.qk_norm = family.qk_norm;
-  layer.rope = ReadRope(file, reader, family.layout, info);
+  const GgufMetadata metadata(file, *architecture);
+  RefuseVariants(metadata, family);
+  ModelInfo info = ReadInfo(file, metadata, *architecture);
   if (embedding == nullptr || embedding->shape.size() != 2 || embedding->shape[0] > kMaxVocab) {
     throw Error(ErrorKind::kCorrupt,
                 file.name() + ": tensor token_embd.weight is missing or has no shape [vocab, " +
                     std::to_string(info.hidden) + "]; the file is damaged or not a language model");
   }
   info.vocab = static_cast<int>(embedding->shape[0]);
-  return UniformConfig(info, std::move(layer));
+  ModelConfig config = LayeredConfig(info, ReadLayers(file, metadata, family, info));
+  ReadScales(metadata, family, &config);
+  return config;
 }
 
 }  // namespace quantspec

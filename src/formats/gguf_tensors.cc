@@ -1,6 +1,5 @@
 #include "formats/gguf_tensors.h"
 
-
 #include "base/check.h"
 #include "formats/block_reader.h"
 #include "formats/tensor_names.h"
@@ -13,15 +12,19 @@ namespace {
 constexpr TensorNamePair kModelNames[] = {
     {"token_embd", "embedding"}, {"output_norm", "final_norm"}, {"output", "head"}};
 constexpr TensorNamePair kLayerNames[] = {
-    {"attn_norm", "attn_norm"}, {"attn_q", "attn.q"},           {"attn_k", "attn.k"},
-    {"attn_v", "attn.v"},       {"attn_q_norm", "attn.q_norm"}, {"attn_k_norm", "attn.k_norm"},
-    {"attn_output", "attn.o"},  {"ffn_norm", "ffn_norm"},       {"ffn_gate", "ffn.gate"},
-    {"ffn_up", "ffn.up"},       {"ffn_down", "ffn.down"}};
+    {"attn_norm", "attn_norm"},     {"post_attention_norm", "attn_post_norm"},
+    {"attn_q", "attn.q"},           {"attn_k", "attn.k"},
+    {"attn_v", "attn.v"},           {"attn_qkv", "attn.qkv"},
+    {"attn_q_norm", "attn.q_norm"}, {"attn_k_norm", "attn.k_norm"},
+    {"attn_output", "attn.o"},      {"ffn_norm", "ffn_norm"},
+    {"ffn_gate", "ffn.gate"},       {"post_ffw_norm", "ffn_post_norm"},
+    {"ffn_up", "ffn.up"},           {"ffn_down", "ffn.down"}};
 constexpr TensorNames kNames{"blk.", kModelNames, kLayerNames};
 
-// Tables of RoPE: rope_freqs.weight becomes part of the configuration, the others repeat it.
+// Tables of RoPE: the first ones become part of the configuration, the others repeat it.
 bool IsIgnored(std::string_view name) {
-  return name == "rope_freqs.weight" || name.ends_with(".rope_freqs.weight") ||
+  return name == "rope_freqs.weight" || name == "rope_factors_short.weight" ||
+         name == "rope_factors_long.weight" || name.ends_with(".rope_freqs.weight") ||
          name.ends_with(".attn_rot_embd.weight") ||
          name.ends_with(".attention.rotary_emb.inv_freq");
 }

@@ -34,7 +34,7 @@ TEST(GgufNames, AreOursAndBack) {
   EXPECT_EQ(NameOfGguf("blk.0.attn_rot_embd.weight"), "");
   for (const char* name :
        {"", "embedding", "layers.0.attn.q", "blk.attn_q.weight", "blk.0.weight", "blk.0.attn_q",
-        "blk.x.attn_q.weight", "blk.0.attn_qkv.weight", "blk.0.ffn_gate_exps.weight",
+        "blk.x.attn_q.weight", "blk.0.attn_gate.weight", "blk.0.ffn_gate_exps.weight",
         "blk..attn_q.weight", "output", ".weight"}) {
     EXPECT_EQ(NameOfGguf(name), std::nullopt) << name;
   }

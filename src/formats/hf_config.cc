@@ -2,9 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
+
+#include "base/float16.h"
+#include "formats/hf_families.h"
+#include "formats/hf_rope.h"
 
 namespace quantspec {
 namespace {
@@ -15,73 +20,53 @@ constexpr int64_t kMostWidth = int64_t{1} << 20;
 constexpr int64_t kMostVocab = int64_t{1} << 22;
 constexpr int64_t kMostContext = int64_t{1} << 27;
 
-struct Family {
-  std::string_view model_type;
-  QkNorm qk_norm;
-};
-constexpr Family kFamilies[] = {
-    {"llama", QkNorm::kNone},  // Llama 2 and 3, SmolLM2, R1-Distill-Llama
-    {"mistral", QkNorm::kNone},
-    {"qwen2", QkNorm::kNone},
-    {"qwen3", QkNorm::kPerHead},
+// The text part of a file, and where it is in it.
+struct TextPart {
+  JsonTree tree;
+  std::string where;
+  const HfFamily* family = nullptr;
+  bool is_nested = false;
 };
 
-struct Missing {
-  std::string_view model_type, what;
-};
-constexpr Missing kMissing[] = {
-    {"phi3", "fused projections and longrope"},
-    {"smollm3", "layers without RoPE"},
-    {"granite", "multipliers of embeddings, attention, residuals and logits"},
-    {"ministral3", "scaling of queries by their position"},
-    {"gemma", "norms that add 1 to their weight, with GELU"},
-    {"gemma2", "soft caps and alternating attention windows"},
-    {"gemma3", "attention windows and norms behind the layers (and pictures)"},
-    {"gemma3_text", "attention windows and norms behind the layers"},
-    {"olmo2", "norms behind the layers alone"},
-    {"olmo3", "attention windows and norms behind the layers alone"},
-    {"mixtral", "a mixture of experts"},
-    {"qwen2_moe", "a mixture of experts"},
-    {"qwen3_moe", "a mixture of experts"},
-    {"gpt_oss", "a mixture of experts"},
-    {"deepseek_v3", "latent attention and a mixture of experts"},
-    {"qwen3_5", "linear attention"},
-    {"qwen3_next", "linear attention"},
-};
-
-const Family& FindFamily(const JsonFields& config) {
-  const auto type = config.String("model_type");
-  if (!type) {
-    config.Bad("model_type", "none", "the model's family; is this the folder of a whole model?");
-  }
-  std::string known;
-  for (const Family& family : kFamilies) {
-    if (family.model_type == *type) return family;
-    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
-  }
-  for (const Missing& missing : kMissing) {
-    if (missing.model_type == *type) {
-      config.Refuse("model_type", "\"" + *type + "\"", std::string(missing.what));
+TextPart FindTextPart(const JsonTree& tree, const std::string& file) {
+  const JsonFields whole(tree, file);
+  TextPart part{tree, file, nullptr, false};
+  if (const HfWrapper* wrapper = FindHfWrapper(whole.String("model_type").value_or(""))) {
+    const JsonTree* text = whole.Find("text_config");
+    if (text == nullptr) whole.Bad("text_config", "none", "what the text part is");
+    part.tree = *text;
+    part.where = file + ": text_config";
+    part.is_nested = true;
+    const JsonFields fields(part.tree, part.where);
+    if (fields.Find("model_type") == nullptr) part.tree["model_type"] = wrapper->text_type;
+    // Weights of both parts are tied or not together.
+    if (fields.Find("tie_word_embeddings") == nullptr) {
+      if (const JsonTree* tied = whole.Find("tie_word_embeddings")) {
+        part.tree["tie_word_embeddings"] = *tied;
+      }
     }
   }
-  config.Refuse("model_type", "\"" + *type + "\"", "this family (known: " + known + ")");
+  part.family = &FindHfFamily(JsonFields(part.tree, part.where));
+  part.tree = WithDefaults(part.tree, *part.family);
+  return part;
 }
 
-void RefuseVariants(const JsonFields& config) {
-  const std::string activation = config.String("hidden_act").value_or("silu");
-  if (activation != "silu" && activation != "swish") {
-    config.Refuse("hidden_act", "\"" + activation + "\"", "any activation but silu");
-  }
-  if (const JsonTree* classes = config.Find("architectures")) {
+void RefuseVariants(const JsonFields& whole, const JsonFields& config, bool is_nested) {
+  if (const JsonTree* classes = whole.Find("architectures")) {
     if (!classes->is_array() || classes->empty() || !classes->front().is_string()) {
-      config.Bad("architectures", Shown(*classes), "a list of names");
+      whole.Bad("architectures", Shown(*classes), "a list of names");
     }
-    if (!classes->front().get_ref<const std::string&>().ends_with("ForCausalLM")) {
-      config.Refuse("architectures", Shown(*classes), "a model that is not for text generation");
+    const std::string& name = classes->front().get_ref<const std::string&>();
+    if (!name.ends_with("ForCausalLM") &&
+        !(is_nested && name.ends_with("ForConditionalGeneration"))) {
+      whole.Refuse("architectures", Shown(*classes), "a model that is not for text generation");
     }
   }
   if (config.Bool("rope_interleaved", false)) {
     config.Refuse("rope_interleaved", "true", "RoPE over neighbouring channels");
+  }
+  if (config.Bool("use_bidirectional_attention", false)) {
+    config.Refuse("use_bidirectional_attention", "true", "attention to tokens that follow");
   }
   for (const char* key : {"num_experts", "num_local_experts"}) {
     if (config.Whole(key, 0, kMostWidth).value_or(0) > 0) {
@@ -90,122 +75,21 @@ void RefuseVariants(const JsonFields& config) {
   }
 }
 
-// Windows that keep no layer from its whole context are no windows.
-void RefuseWindows(const JsonFields& config, const ModelInfo& info) {
-  const auto refuse = [&](std::string_view key) {
-    const JsonTree* value = config.Find(key);
-    config.Refuse(key, value == nullptr ? "none, which says 4096" : Shown(*value),
-                  "attention in a sliding window");
-  };
-  if (const JsonTree* types = config.Find("layer_types")) {
-    if (!types->is_array()) config.Bad("layer_types", Shown(*types), "a list of names");
-    for (const JsonTree& type : *types) {
-      if (type != "full_attention") refuse("layer_types");
-    }
-    return;
-  }
-  if (!config.Bool("use_sliding_window", true)) return;
-  const bool has_switch = config.Find("use_sliding_window") != nullptr;
-  auto window = config.Whole("sliding_window", 0, kMostContext);
-  // What transformers takes for a Mistral whose file does not say; null says "none".
-  if (!config.Has("sliding_window") && config.String("model_type") == "mistral") window = 4096;
-  if (!window || *window == 0 || *window >= info.context) return;
-  const auto first = config.Whole("max_window_layers", 0, kMostLayers);
-  if (has_switch && first.value_or(0) >= info.layers) return;
-  if (config.String("model_type") == "llama") return;  // which has none
-  // Qwen's files carry a window that is off unless the switch says otherwise.
-  if (!has_switch && config.String("model_type") != "mistral") return;
-  refuse("sliding_window");
+Activation ReadActivation(const JsonFields& config) {
+  const char* const key =
+      config.Find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
+  const std::string name = config.String(key).value_or("silu");
+  if (name == "silu" || name == "swish") return Activation::kSilu;
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::kGeluTanh;
+  config.Refuse(key, "\"" + name + "\"", "any activation but silu and gelu_pytorch_tanh");
 }
 
-// cosine and sine are multiplied by the value that the file gives or implies; ours multiplies what
-// YaRN gives by itself.
-double YarnAttentionFactor(const JsonFields& rope, double factor) {
-  const auto scale = [&](double mscale) {
-    return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
-  };
-  const auto given = rope.Number("attention_factor");
-  const double mscale = rope.Number("mscale").value_or(0.0);
-  const double all = rope.Number("mscale_all_dim").value_or(0.0);
-  double total = scale(1.0);
-  if (given) {
-    total = *given;
-  } else if (mscale != 0.0 && all != 0.0) {
-    total = scale(mscale) / scale(all);
-  }
-  if (!std::isfinite(total) || total <= 0) {
-    rope.Bad("attention_factor", std::to_string(total), "a number above 0");
-  }
-  return total / scale(1.0);
-}
-
-void ReadScaling(const JsonFields& rope, const ModelInfo& info, RopeConfig* out) {
-  std::string type = rope.String("rope_type").value_or("");
-  if (type.empty()) type = rope.String("type").value_or("default");
-  if (type == "default" || type == "none") return;
-  const auto factor = [&] {
-    if (rope.Find("factor") == nullptr) rope.Bad("factor", "none", "a number above 0");
-    return rope.Positive("factor", 1.0);
-  };
-  const auto original = [&] {
-    return static_cast<int>(
-        rope.Whole("original_max_position_embeddings", 1, kMostContext).value_or(info.context));
-  };
-  if (type == "linear") {
-    out->scaling = RopeScaling::kLinear;
-    out->factor = factor();
-  } else if (type == "llama3") {
-    out->scaling = RopeScaling::kLlama3;
-    out->factor = factor();
-    out->original_context = original();
-    out->low_frequency = rope.Positive("low_freq_factor", 1.0);
-    out->high_frequency = rope.Positive("high_freq_factor", 4.0);
-    if (out->high_frequency <= out->low_frequency) {
-      rope.Bad("high_freq_factor", std::to_string(out->high_frequency),
-               "more than low_freq_factor");
-    }
-  } else if (type == "yarn") {
-    out->scaling = RopeScaling::kYarn;
-    out->original_context = original();
-    out->factor = factor();
-    out->beta_fast = rope.Positive("beta_fast", 32.0);
-    out->beta_slow = rope.Positive("beta_slow", 1.0);
-    out->attention_factor = YarnAttentionFactor(rope, out->factor);
-    if (!rope.Bool("truncate", true)) rope.Refuse("truncate", "false", "YaRN without rounding");
-  } else {
-    rope.Refuse("rope_type", "\"" + type + "\"",
-                "this scaling of RoPE (known: default, linear, llama3, yarn)");
-  }
-}
-
-RopeConfig ReadRope(const JsonFields& config, const ModelInfo& info) {
-  const bool is_v5 = config.Find("rope_parameters") != nullptr;
-  const char* const key = is_v5 ? "rope_parameters" : "rope_scaling";
-  static const JsonTree kEmpty = JsonTree::object();
-  const JsonTree* tree = config.Find(key);
-  const JsonFields rope(tree == nullptr ? kEmpty : *tree, config.where() + ": " + key);
-  RopeConfig out;
-  out.layout = RopeLayout::kHalves;
-  out.base = rope.Find("rope_theta") != nullptr ? rope.Positive("rope_theta", 10000.0)
-                                                : config.Positive("rope_theta", 10000.0);
-  const JsonFields& of_share = rope.Find("partial_rotary_factor") != nullptr ? rope : config;
-  const double share = of_share.Positive("partial_rotary_factor", 1.0);
-  if (share > 1.0) of_share.Bad("partial_rotary_factor", std::to_string(share), "at most 1");
-  out.rotated = static_cast<int>(info.head_dim * share);
-  if (out.rotated % 2 != 0 || out.rotated == 0) {
-    of_share.Bad("partial_rotary_factor", std::to_string(share),
-                 "one that gives an even number of channels");
-  }
-  ReadScaling(rope, info, &out);
-  return out;
-}
-
-ModelInfo ReadInfo(const JsonFields& config) {
+ModelInfo ReadInfo(const JsonFields& config, const HfFamily& family) {
   const auto whole = [&](std::string_view key, int64_t most) {
     return static_cast<int>(config.NeededWhole(key, 1, most));
   };
   ModelInfo info;
-  info.architecture = *config.String("model_type");
+  info.architecture = family.model_type;
   info.layers = whole("num_hidden_layers", kMostLayers);
   info.hidden = whole("hidden_size", kMostWidth);
   info.ffn = whole("intermediate_size", kMostWidth);
@@ -213,7 +97,7 @@ ModelInfo ReadInfo(const JsonFields& config) {
   info.vocab = whole("vocab_size", kMostVocab);
   info.q_heads = whole("num_attention_heads", 4096);
   const auto kv_heads = config.Whole("num_key_value_heads", 1, info.q_heads);
-  if (!kv_heads && info.architecture != "llama") {
+  if (!kv_heads && !family.has_heads_default) {
     config.Bad("num_key_value_heads", "none", "a whole number");
   }
   info.kv_heads = static_cast<int>(kv_heads.value_or(info.q_heads));
@@ -221,9 +105,8 @@ ModelInfo ReadInfo(const JsonFields& config) {
     config.Bad("num_key_value_heads", std::to_string(info.kv_heads),
                "a divisor of " + std::to_string(info.q_heads) + " query heads");
   }
-  // What transformers takes where the file does not say.
-  const int head_dim = info.architecture == "qwen3" ? 128 : info.hidden / info.q_heads;
-  info.head_dim = static_cast<int>(config.Whole("head_dim", 1, kMostWidth).value_or(head_dim));
+  info.head_dim = static_cast<int>(
+      config.Whole("head_dim", 1, kMostWidth).value_or(info.hidden / info.q_heads));
   // Kernels work on 16 channels at a time, and value groups of 128 must divide a head.
   const bool is_known =
       (info.head_dim % 16 == 0 && info.head_dim <= kKvGroup) || info.head_dim == 2 * kKvGroup;
@@ -236,27 +119,157 @@ ModelInfo ReadInfo(const JsonFields& config) {
   return info;
 }
 
+// A list of an entry for each layer, or more; null if the file has none.
+const JsonTree* FindList(const JsonFields& config, std::string_view key, int layers) {
+  const JsonTree* list = config.Find(key);
+  if (list == nullptr) return nullptr;
+  if (!list->is_array() || list->size() < static_cast<size_t>(layers)) {
+    config.Bad(key, Shown(*list), "a list of " + std::to_string(layers) + " entries");
+  }
+  return list;
+}
+
+bool IsNamedWindowed(const JsonFields& config, const JsonTree& name) {
+  if (name == "sliding_attention") return true;
+  if (name != "full_attention") config.Refuse("layer_types", Shown(name), "such a layer");
+  return false;
+}
+
+// Which layers are without RoPE.
+std::vector<bool> ReadRopeGaps(const JsonFields& config, const HfFamily& family, int layers) {
+  std::vector<bool> gaps(static_cast<size_t>(layers), false);
+  if (!family.has_rope_gaps) return gaps;
+  const JsonTree* list = FindList(config, "no_rope_layers", layers);
+  const int64_t interval = config.Whole("no_rope_layer_interval", 1, kMostLayers).value_or(1);
+  for (size_t i = 0; i < gaps.size(); ++i) {
+    if (list == nullptr) {
+      gaps[i] = (static_cast<int64_t>(i) + 1) % interval == 0;
+    } else if ((*list)[i] == 0 || (*list)[i] == 1) {
+      gaps[i] = (*list)[i] == 0;  // 1 means that there is RoPE
+    } else {
+      config.Bad("no_rope_layers", Shown((*list)[i]), "0 or 1");
+    }
+  }
+  return gaps;
+}
+
+// Which layers have a sliding window.
+std::vector<bool> ReadWindows(const JsonFields& config, const HfFamily& family,
+                              const std::vector<bool>& rope_gaps) {
+  const int layers = static_cast<int>(rope_gaps.size());
+  std::vector<bool> windows(rope_gaps.size(), false);
+  const JsonTree* names = FindList(config, "layer_types", layers);
+  const bool is_switched = family.windows == HfWindows::kSwitched;
+  const bool is_off = family.windows == HfWindows::kNone ||
+                      config.Find("sliding_window") == nullptr ||
+                      (is_switched && !config.Bool("use_sliding_window", false));
+  const int64_t first = config.Whole("max_window_layers", 0, kMostLayers).value_or(0);
+  const int64_t period = config.Whole("sliding_window_pattern", 1, kMostLayers).value_or(1);
+  for (int i = 0; i < layers; ++i) {
+    const auto at = static_cast<size_t>(i);
+    const bool is_named = names != nullptr && IsNamedWindowed(config, (*names)[at]);
+    if (is_off) {
+      if (is_named && !is_switched) config.Bad("sliding_window", "none", "how large it is");
+      continue;
+    }
+    if (names != nullptr) {
+      windows[at] = is_named;
+    } else if (family.windows == HfWindows::kPeriodic) {
+      windows[at] = (i + 1) % period != 0;
+    } else if (is_switched && family.has_rope_gaps) {
+      windows[at] = rope_gaps[at];
+    } else {
+      windows[at] = !is_switched || i >= first;
+    }
+  }
+  return windows;
+}
+
+// What layers have in common but for their windows and RoPE.
+LayerClass ReadLayer(const JsonFields& config, const HfFamily& family, const ModelInfo& info) {
+  LayerClass layer;
+  layer.epsilon = static_cast<float>(config.Positive("rms_norm_eps", 1e-6));
+  layer.activation = ReadActivation(config);
+  layer.qk_norm = family.qk_norm;
+  layer.norms = family.norms;
+  if (family.has_query_growth) layer.query_growth = ReadHfQueryGrowth(config, info);
+  if (family.has_multipliers) {
+    layer.attention_scale = static_cast<float>(config.Positive("attention_multiplier", 1.0));
+    layer.residual_scale = static_cast<float>(config.Positive("residual_multiplier", 1.0));
+  }
+  if (family.has_gemma_scales) {
+    const double scalar = config.Positive("query_pre_attn_scalar", 1.0);
+    layer.attention_scale = static_cast<float>(1 / std::sqrt(scalar));
+    if (config.Find("attn_logit_softcapping") != nullptr) {
+      layer.attention_softcap = static_cast<float>(config.Positive("attn_logit_softcapping", 1.0));
+    }
+  }
+  return layer;
+}
+
+// transformers multiplies by a number of the checkpoint's type.
+float EmbeddingScale(const JsonFields& whole, const JsonFields& config, int hidden) {
+  const float scale = std::sqrt(static_cast<float>(hidden));
+  std::string dtype = "bfloat16";
+  for (const JsonFields* fields : {&whole, &config}) {
+    for (const char* key : {"torch_dtype", "dtype"}) {
+      if (fields->Find(key) != nullptr) dtype = *fields->String(key);
+    }
+  }
+  if (dtype == "float32") return scale;
+  return dtype == "float16" ? FloatFromF16(F16FromFloat(scale))
+                            : FloatFromBf16(Bf16FromFloat(scale));
+}
+
+std::vector<LayerClass> ReadLayers(const JsonFields& config, const HfFamily& family,
+                                   const ModelInfo& info) {
+  const std::vector<bool> gaps = ReadRopeGaps(config, family, info.layers);
+  const std::vector<bool> windows = ReadWindows(config, family, gaps);
+  LayerClass full = ReadLayer(config, family, info);
+  LayerClass windowed = full;
+  full.rope = ReadHfRope(config, family, info, /*has_window=*/false);
+  windowed.rope = ReadHfRope(config, family, info, /*has_window=*/true);
+  const int64_t window = config.Whole("sliding_window", 0, kMostContext).value_or(0);
+  // A window that a context never fills is none.
+  windowed.window = window < info.context ? static_cast<int>(window) : 0;
+  std::vector<LayerClass> layers;
+  for (size_t i = 0; i < gaps.size(); ++i) {
+    layers.push_back(windows[i] ? windowed : full);
+    if (gaps[i]) layers.back().rope = RopeConfig();
+  }
+  return layers;
+}
+
 }  // namespace
 
 HfConfig ReadHfConfig(const JsonTree& tree, const std::string& file) {
-  const JsonFields config(tree, file);
-  const Family& family = FindFamily(config);
-  RefuseVariants(config);
-  const ModelInfo info = ReadInfo(config);
-  RefuseWindows(config, info);
-  LayerClass layer;
-  layer.epsilon = static_cast<float>(config.Positive("rms_norm_eps", 1e-6));
-  layer.qk_norm = family.qk_norm;
-  layer.rope = ReadRope(config, info);
+  const TextPart part = FindTextPart(tree, file);
+  const JsonFields whole(tree, file), config(part.tree, part.where);
+  const HfFamily& family = *part.family;
+  RefuseVariants(whole, config, part.is_nested);
+  const ModelInfo info = ReadInfo(config, family);
   HfConfig read;
-  read.model = UniformConfig(info, std::move(layer));
-  if (read.model.classes[0].rope.scaling == RopeScaling::kYarn) {
-    const RopeConfig& rope = read.model.classes[0].rope;
-    const double extended = rope.original_context * rope.factor;
+  read.model = LayeredConfig(info, ReadLayers(config, family, info));
+  for (const LayerClass& layer : read.model.classes) {
+    if (layer.rope.scaling != RopeScaling::kYarn) continue;
+    const double extended = layer.rope.original_context * layer.rope.factor;
     read.model.info.context =
         static_cast<int>(std::clamp(extended, double{1} * info.context, double{kMostContext}));
   }
+  if (family.has_multipliers) {
+    read.model.embedding_scale = static_cast<float>(config.Positive("embedding_multiplier", 1.0));
+    read.model.logit_scale = static_cast<float>(1 / config.Positive("logits_scaling", 1.0));
+  }
+  if (family.has_gemma_scales) {
+    read.model.embedding_scale = EmbeddingScale(whole, config, info.hidden);
+    if (config.Find("final_logit_softcapping") != nullptr) {
+      read.model.logit_softcap =
+          static_cast<float>(config.Positive("final_logit_softcapping", 1.0));
+    }
+  }
   read.is_tied = config.Bool("tie_word_embeddings", false);
+  read.norms_add_one = family.norms_add_one;
+  read.is_nested = part.is_nested;
   return read;
 }
 

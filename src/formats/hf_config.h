@@ -10,7 +10,9 @@ namespace quantspec {
 
 struct HfConfig {
   ModelConfig model;
-  bool is_tied = false;  // the embedding is the head
+  bool is_tied = false;        // the embedding is the head
+  bool norms_add_one = false;  // to their weight
+  bool is_nested = false;      // the text part of a checkpoint that has others
 };
 
 // `file` begins messages. Throws Error: kCorrupt, and kUnsupported by the name of what is missing.

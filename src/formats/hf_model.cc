@@ -16,6 +16,7 @@
 #include "formats/hf_tensors.h"
 #include "formats/hf_tokenizer.h"
 #include "formats/json_tree.h"
+#include "formats/tensor_parts.h"
 
 namespace quantspec {
 namespace {
@@ -141,16 +142,21 @@ void AddMetadata(const std::string& prefix, const JsonTree& tree, LoadedModel* m
   }
 }
 
-void ReadTensors(const Folder& folder, const HfQuant& quant, bool is_tied, LoadedModel* model) {
+void ReadTensors(const Folder& folder, const HfQuant& quant, const HfConfig& config,
+                 LoadedModel* model) {
   const std::vector<SafetensorsFile> files = OpenHfFiles(folder.path());
   for (const SafetensorsFile& file : files) model->files.push_back(file.file);
-  model->tensors = MakeHfTensors(files, quant);
+  const HfNames names(model->config.layer(0).norms, config.is_nested);
+  model->name_in_source = [names](std::string_view name) { return names.ToTheirs(name); };
+  model->tensors = MakeHfTensors(files, quant, names);
   for (SourceTensor& tensor : model->tensors) {
     // Tied models may carry a copy of the embedding, which transformers does not read either.
-    if (is_tied && tensor.name == "head") tensor.name.clear();
+    if (config.is_tied && tensor.name == "head") tensor.name.clear();
   }
+  SplitFused(model);
+  if (config.norms_add_one) AddOneToNorms(model);
   model->SortTensors();
-  if (is_tied || model->Find("head") != nullptr) return;
+  if (config.is_tied || model->Find("head") != nullptr) return;
   throw Error(ErrorKind::kCorrupt,
               folder.path() +
                   ": tensor lm_head.weight is missing, and config.json does not set "
@@ -169,11 +175,10 @@ LoadedModel LoadHfFolder(const std::string& path) {
   }
   LoadedModel model;
   model.name = folder.path();
-  model.name_in_source = HfNameOf;
-  HfConfig read = ReadHfConfig(*config, folder.At("config.json"));
-  model.config = std::move(read.model);
+  const HfConfig read = ReadHfConfig(*config, folder.At("config.json"));
+  model.config = read.model;
   model.config.info.name = folder.Name();
-  ReadTensors(folder, ReadHfQuant(*config, folder.At("config.json")), read.is_tied, &model);
+  ReadTensors(folder, ReadHfQuant(*config, folder.At("config.json")), read, &model);
   const auto generation = folder.Json("generation_config.json");
   const auto settings = folder.Json("tokenizer_config.json");
   ReadTokenizer(folder, *config, generation ? &*generation : nullptr,

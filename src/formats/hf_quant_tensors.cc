@@ -30,8 +30,8 @@ struct Placed {
 
 class TensorMaker {
  public:
-  TensorMaker(const std::vector<SafetensorsFile>& files, const HfQuant& quant)
-      : files_(files), quant_(quant) {
+  TensorMaker(const std::vector<SafetensorsFile>& files, const HfQuant& quant, const HfNames& names)
+      : files_(files), quant_(quant), names_(names) {
     for (const SafetensorsFile& file : files) {
       for (const StTensor& tensor : file.tensors.tensors()) places_[tensor.name] = {&file, &tensor};
     }
@@ -67,12 +67,14 @@ class TensorMaker {
     } else if (quant_.method == Method::kFp8) {
       if (part == "weight" && dtype == StDtype::kF8E4M3) return MakeFp8(placed, base);
       // Activations are not quantised here.
-      if (IsOneOf(part, {"weight_scale", "weight_scale_inv", "input_scale"})) return std::nullopt;
+      if (IsOneOf(part, {"weight_scale", "weight_scale_inv", "input_scale", "activation_scale"})) {
+        return std::nullopt;
+      }
     } else if (quant_.method == Method::kAwq || quant_.method == Method::kGptq) {
       if (part == "qweight") return MakeTransposed(placed, base);
       if (IsOneOf(part, {"qzeros", "scales", "g_idx"})) return std::nullopt;
     }
-    return MakeHfTensor(*placed.file, *placed.tensor);
+    return MakeHfTensor(*placed.file, *placed.tensor, names_);
   }
 
   static bool IsOneOf(std::string_view part, std::initializer_list<std::string_view> names) {
@@ -305,8 +307,8 @@ class TensorMaker {
   std::optional<SourceTensor> Finish(Placed placed, const std::string& base,
                                      const std::string& kind, std::vector<int64_t> shape,
                                      std::shared_ptr<const TensorReader> reader) const {
-    const auto name = NameOfHf(base + ".weight");
-    if (!name || name->empty()) {
+    const auto name = names_.ToOurs(base + ".weight");
+    if (!name) {
       throw Error(ErrorKind::kUnsupported, placed.file->tensors.name() + ": tensor " +
                                                Printable(placed.tensor->name) +
                                                " is none that this build knows; this variant of "
@@ -324,14 +326,15 @@ class TensorMaker {
 
   const std::vector<SafetensorsFile>& files_;
   const HfQuant& quant_;
+  const HfNames& names_;
   std::unordered_map<std::string_view, Placed> places_;
 };
 
 }  // namespace
 
 std::vector<SourceTensor> MakeHfTensors(const std::vector<SafetensorsFile>& files,
-                                        const HfQuant& quant) {
-  return TensorMaker(files, quant).Run();
+                                        const HfQuant& quant, const HfNames& names) {
+  return TensorMaker(files, quant, names).Run();
 }
 
 }  // namespace quantspec

@@ -54,7 +54,7 @@ std::vector<SourceTensor> Make(const Tensors& tensors, const HfQuant& quant) {
   std::vector<SafetensorsFile> files;
   files.push_back(OpenSafetensors(path.string()));
   fs::remove(path);  // stays open
-  return MakeHfTensors(files, quant);
+  return MakeHfTensors(files, quant, HfNames());
 }
 
 std::string Refusal(const Tensors& tensors, const HfQuant& quant,

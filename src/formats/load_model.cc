@@ -11,6 +11,7 @@
 #include "formats/gguf_tensors.h"
 #include "formats/gguf_tokenizer.h"
 #include "formats/hf_model.h"
+#include "formats/tensor_parts.h"
 
 namespace quantspec {
 namespace {
@@ -55,11 +56,12 @@ const GgufTensor* FindTensor(const std::vector<GgufFile>& files, std::string_vie
 }
 
 // What each pair's frequency of RoPE is divided by; empty if the files have no such tensor.
-std::vector<float> ReadRopeDivisors(const std::vector<GgufFile>& files, int64_t pairs) {
+std::vector<float> ReadDivisors(const std::vector<GgufFile>& files, const std::string& name,
+                                int64_t pairs) {
   const GgufFile* file = nullptr;
-  const GgufTensor* tensor = FindTensor(files, "rope_freqs.weight", &file);
+  const GgufTensor* tensor = FindTensor(files, name, &file);
   if (tensor == nullptr) return {};
-  const std::string where = file->gguf.name() + ": tensor rope_freqs.weight: found ";
+  const std::string where = file->gguf.name() + ": tensor " + name + ": found ";
   if (tensor->shape.size() != 1 || tensor->shape[0] != pairs) {
     throw Error(ErrorKind::kCorrupt, where + std::to_string(tensor->shape.back()) +
                                          " values, expected " + std::to_string(pairs));
@@ -72,6 +74,23 @@ std::vector<float> ReadRopeDivisors(const std::vector<GgufFile>& files, int64_t 
                                          ", expected numbers above 0; the file is damaged");
   }
   return divisors;
+}
+
+void ReadRopeTensors(const std::vector<GgufFile>& files, RopeConfig* rope) {
+  const int64_t pairs = rope->rotated / 2;
+  if (pairs == 0) return;
+  if (rope->scaling != RopeScaling::kLongRope) {
+    rope->divisors = ReadDivisors(files, "rope_freqs.weight", pairs);
+    return;
+  }
+  rope->divisors = ReadDivisors(files, "rope_factors_short.weight", pairs);
+  rope->long_divisors = ReadDivisors(files, "rope_factors_long.weight", pairs);
+  if (!rope->divisors.empty() && !rope->long_divisors.empty()) return;
+  throw Error(
+      ErrorKind::kCorrupt,
+      files.front().gguf.name() +
+          ": tensor rope_factors_short.weight or rope_factors_long.weight is missing, which "
+          "RoPE scaling \"longrope\" needs; the file is damaged or was converted wrongly");
 }
 
 void ReadTokenizer(const GgufFile& file, LoadedModel& model) {
@@ -97,11 +116,7 @@ void ReadChatTemplates(const Gguf& file, LoadedModel& model) {
   }
 }
 
-}  // namespace
-
-LoadedModel LoadModel(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return LoadHfFolder(path);
+LoadedModel LoadGguf(const std::string& path) {
   const std::vector<GgufFile> files = OpenGgufFiles(path);
   const Gguf& first = files.front().gguf;
   CheckIsModel(first);
@@ -110,21 +125,42 @@ LoadedModel LoadModel(const std::string& path) {
   model.name = first.name();
   model.name_in_source = GgufNameOf;
   model.config = ReadGgufConfig(first, FindTensor(files, "token_embd.weight", &holder));
-  for (LayerClass& layer : model.config.classes) {
-    layer.rope.divisors = ReadRopeDivisors(files, layer.rope.rotated / 2);
-  }
+  for (LayerClass& layer : model.config.classes) ReadRopeTensors(files, &layer.rope);
   for (const GgufFile& file : files) {
     model.files.push_back(file.file);
     for (const GgufTensor& tensor : file.gguf.tensors()) {
       model.tensors.push_back(MakeGgufTensor(file, tensor));
     }
   }
+  SplitFused(&model);
   model.SortTensors();
   ReadTokenizer(files.front(), model);
   ReadChatTemplates(first, model);
   for (const Gguf::Entry& entry : first.entries()) {
     model.metadata.emplace_back(entry.key, std::visit(ValueText{}, entry.value));
   }
+  return model;
+}
+
+// What attention cannot do yet.
+void RefuseWindows(const LoadedModel& model) {
+  for (const LayerClass& layer : model.config.classes) {
+    if (layer.window == 0 && layer.attention_softcap == 0) continue;
+    const std::string what = layer.window != 0
+                                 ? "attention in a sliding window (sliding-window, of " +
+                                       std::to_string(layer.window) + " tokens)"
+                                 : "soft-capping of attention scores (soft caps)";
+    throw Error(ErrorKind::kUnsupported, model.name + ": " + what + " is not supported");
+  }
+}
+
+}  // namespace
+
+LoadedModel LoadModel(const std::string& path) {
+  std::error_code ignored;
+  LoadedModel model =
+      std::filesystem::is_directory(path, ignored) ? LoadHfFolder(path) : LoadGguf(path);
+  RefuseWindows(model);
   return model;
 }
 

@@ -83,7 +83,7 @@ TEST(LoadModel, UnknownTensorsAndVariantsAreRefused) {
   EXPECT_THAT(Refusal(tensor, ErrorKind::kUnsupported),
               HasSubstr("tensor blk.0.ffn_gate_inp.weight"));
   GgufTestFile window = TinyGguf();
-  AddNumber(window, "llama.attention.sliding_window", 512);
+  AddNumber(window, "llama.attention.sliding_window", 32);
   EXPECT_THAT(Refusal(window, ErrorKind::kUnsupported), HasSubstr("sliding-window"));
   GgufTestFile nothing;
   EXPECT_THAT(Refusal(nothing, ErrorKind::kCorrupt), HasSubstr("general.architecture"));
