@@ -50,8 +50,8 @@ class Folders(harness.ProgramTest):
             folder = pathlib.Path(temporary) / "model"
             shutil.copytree(FOLDERS / "mistral", folder)
             config = json.loads((folder / "config.json").read_text())
-            for key, value, said in (("model_type", "gemma2", "soft caps"),
-                                     ("sliding_window", 64, "sliding window"),
+            for key, value, said in (("model_type", "gemma4_text", "heads of several widths"),
+                                     ("model_type", "mixtral", "mixture of experts"),
                                      ("quantization_config", {"quant_method": "bitsandbytes"},
                                       "bitsandbytes")):
                 (folder / "config.json").write_text(json.dumps({**config, key: value}))

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "exactness/models.h"
 #include "quantspec/engine.h"
 
 namespace quantspec {
@@ -125,6 +126,19 @@ TEST(Exactness, SpeculativeOutputIsPlainOutputOnTinyModels) {
       plan.gammas = {0, 1, 2, 3, 4, 6, 8, 16, kGammaAuto};
       plan.threads = {1, 2};
       plan.samplings = {SamplingOptions{}, Coupled(1), Coupled(2)};
+      ExpectOneOutput(plan);
+    }
+  }
+}
+
+TEST(Exactness, SpeculativeOutputIsPlainOutputOnEveryFamily) {
+  for (const char* model : testing::kFamilyModels) {
+    SCOPED_TRACE(model);
+    for (const WeightMode mode : {WeightMode::kAuto, WeightMode::kBf16}) {
+      Plan plan = TinyPlan(model, mode);
+      plan.gammas = {0, 1, 4, 16, kGammaAuto};
+      plan.threads = {1, 2};
+      plan.samplings = {SamplingOptions{}, Coupled(1)};
       ExpectOneOutput(plan);
     }
   }

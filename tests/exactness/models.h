@@ -13,6 +13,11 @@ namespace quantspec::testing {
 
 inline std::string TinyModel() { return std::string(QS_GOLDEN_DIR) + "/models/llama-long.gguf"; }
 
+// Tiny models of families beyond llama and qwen3, in tests/golden/models.
+inline constexpr const char* kFamilyModels[] = {
+    "granite-tied.gguf", "phi3-long.gguf",  "smollm3-tied.gguf", "mistral3.gguf",
+    "olmo2.gguf",        "olmo3-wide.gguf", "gemma2-wide.gguf",  "gemma3-wide.gguf"};
+
 // Tokens of a tiny model, whose vocabulary has 260.
 inline std::vector<Token> TinyText(int tokens) {
   std::vector<Token> text;

@@ -188,6 +188,14 @@ TEST(Prompts, DependOnTheirTokensAloneOnATinyModel) {
   }
 }
 
+TEST(Prompts, DependOnTheirTokensAloneOnEveryFamily) {
+  for (const char* name : testing::kFamilyModels) {
+    const std::string model = std::string(QS_GOLDEN_DIR) + "/models/" + name;
+    ExpectOneOutcome({name, 40, model, testing::TinyText(1000), 560, WeightMode::kAuto,
+                      CacheKind::kHierarchical});
+  }
+}
+
 TEST(Prompts, DependOnTheirTokensAloneOnTheDemoModel) {
   const std::string model = testing::DemoModel();
   if (model.empty()) GTEST_SKIP() << "SKIPPED: QUANTSPEC_TEST_MODEL names no model";

@@ -16,16 +16,17 @@ import zlib
 
 import numpy as np
 
+import families
 import make_models
 from gguf_to_folder import BYTE_LEVEL, name_of
 import hf_quantise
 from hf_folder import DTYPES, decode, encode, write_raw
 from make_models import SCORED_ROWS, TOKENS, VOCAB, config
-from plain_transformer import Model
+from plain_transformer import Model, split_fused
 
 FOLDER = pathlib.Path(__file__).parent / "hf_models"
 CLASSES = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
-           "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+           "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", **families.CLASSES}
 
 
 @dataclasses.dataclass
@@ -37,13 +38,15 @@ class Recipe:
     is_v5: bool = False  # as transformers 5 writes it
     tied: bool = False
     biases: tuple = ()
-    qk_norm: bool = False
+    qk_norm: str = ""  # "head": of each, "whole": of all together
+    norms: str = "before"  # or after, both
+    fused: bool = False
+    wrapper: str = ""  # a checkpoint with more parts, of this model_type
+    context: int = 0  # to run it with; 0: the model's
     shards: int = 1
     rope_factors: bool = False
     quantise: object = None  # (name in the folder's manner, matrix) -> as hf_quantise.py, or None
     prompt_tokens: int = 40
-
-
 
 
 def of_projections(function, *arguments):
@@ -89,7 +92,7 @@ RECIPES = [
     Recipe("qwen2-v5-factor", config("qwen2", 2, 2, 16, attention_factor=1.25, **YARN), is_v5=True,
            biases=make_models.ATTENTION[:3], tied=True, settings={
                "layer_types": ["full_attention", "full_attention"]}),
-    Recipe("qwen3-v5", config("qwen3", 4, 2, 32, layers=1, epsilon=1e-6), is_v5=True, qk_norm=True),
+    Recipe("qwen3-v5", config("qwen3", 4, 2, 32, layers=1, epsilon=1e-6), is_v5=True, qk_norm="head"),
     Recipe("ct-int4", config("llama", 4, 2, 16, hidden=64), tied=True,
            quantise=of_projections(hf_quantise.compressed_tensors, 4, 32, True),
            settings=compressed_tensors("pack-quantized", 4, 32, True)),
@@ -103,7 +106,7 @@ RECIPES = [
     Recipe("ct-int8-plain", config("llama", 4, 2, 16, hidden=64), tied=True,
            quantise=of_projections(hf_quantise.int8_channels),
            settings=compressed_tensors("int-quantized", 8, None, True)),
-    Recipe("mlx-4-and-8", config("qwen3", 4, 2, 16, hidden=64), qk_norm=True, quantise=mlx,
+    Recipe("mlx-4-and-8", config("qwen3", 4, 2, 16, hidden=64), qk_norm="head", quantise=mlx,
            settings={"quantization": {"group_size": 32, "bits": 4, "model.embed_tokens": {
                "group_size": 32, "bits": 8}}}),
     Recipe("fp8-block", config("llama", 4, 2, 16, hidden=64, ffn=160, layers=1), tied=True,
@@ -126,20 +129,13 @@ RECIPES = [
     Recipe("gptq-int8-symmetric", config("llama", 4, 2, 16, hidden=64), dtype="f16", tied=True,
            quantise=of_projections(hf_quantise.gptq, 8, 32, True, 1),
            settings=gptq(8, 32, True, "gptq")),
+    *(Recipe(**recipe) for recipe in families.hf_recipes(
+        config, of_projections, hf_quantise, compressed_tensors, gptq)),
 ]
 
 
 def config_of(recipe):
     c = recipe.config
-    rope = {"rope_type": "default" if c.scaling == "none" else c.scaling}
-    if c.scaling != "none":
-        rope["factor"] = c.scaling_factor
-    if c.original_context:
-        rope["original_max_position_embeddings"] = c.original_context
-    if c.scaling == "llama3":
-        rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
-    if c.attention_factor != 1.0:  # the file's is the whole factor
-        rope["attention_factor"] = c.attention_factor * (0.1 * np.log(c.scaling_factor) + 1.0)
     dtype = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[recipe.dtype]
     written = {
         "architectures": [CLASSES[c.architecture]], "model_type": c.architecture,
@@ -147,14 +143,11 @@ def config_of(recipe):
         "num_attention_heads": c.q_heads, "num_key_value_heads": c.kv_heads,
         "head_dim": c.head_dim, "hidden_act": "silu", "max_position_embeddings": c.context,
         "rms_norm_eps": c.epsilon, "tie_word_embeddings": recipe.tied, "vocab_size": c.vocab,
-        "bos_token_id": VOCAB - 2, "eos_token_id": VOCAB - 1, **recipe.settings}
-    if recipe.is_v5:
-        return {**written, "dtype": dtype,
-                "rope_parameters": {**rope, "rope_theta": c.rope_base}}
-    scaling = None if c.scaling == "none" else rope
-    if c.architecture == "qwen2" and scaling:  # as the files of its time say it
-        scaling["type"] = scaling.pop("rope_type")
-    return {**written, "torch_dtype": dtype, "rope_theta": c.rope_base, "rope_scaling": scaling}
+        "bos_token_id": VOCAB - 2, "eos_token_id": VOCAB - 1,
+        **families.hf_settings(c, recipe.is_v5), **recipe.settings,
+        "dtype" if recipe.is_v5 else "torch_dtype": dtype,
+        **families.hf_rope_settings(c, recipe.is_v5)}
+    return families.wrapped(recipe, written) if recipe.wrapper else written
 
 
 def tokenizer():
@@ -188,27 +181,34 @@ def write_folder(recipe, path):
     """Gives the values that the folder's files hold, under GGUF's names."""
     rng = np.random.default_rng(zlib.crc32(recipe.name.encode()))
     tensors = dict(make_models.random_tensors(rng, recipe))
+    if recipe.fused:
+        tensors = families.fused(tensors)
+    adds_one = recipe.config.architecture.startswith("gemma")
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     entries, decoded = [], {}  # of each tensor all that the files have of it
     for name, values in tensors.items():
-        made, theirs = None, name_of(name)
+        made, theirs = None, families.hf_name(name, recipe, name_of)
+        one = 1.0 if adds_one and "norm" in name else 0.0
         if recipe.quantise is not None and values.ndim == 2:
             made = recipe.quantise(theirs, values)
         if made is None:
-            data = encode(values, recipe.dtype)
-            decoded[name] = decode(data, recipe.dtype, values.shape)
+            data = encode(values - one, recipe.dtype)
+            decoded[name] = decode(data, recipe.dtype, values.shape) + one
             entries.append({theirs: (DTYPES[recipe.dtype], values.shape, data)})
         else:
             base = theirs.removesuffix("weight")
             entries.append({base + part: entry for part, entry in made[0].items()})
             decoded[name] = made[1]
+    if recipe.wrapper:
+        for name in ("vision_tower.conv", "multi_modal_projector.linear"):
+            entries.append({f"{name}.weight": ("F32", (2, 3, 1), encode(np.ones(6), "f32"))})
     write_shards(path, entries, recipe.shards)
     (path / "config.json").write_text(json.dumps(config_of(recipe), indent=1))
     (path / "tokenizer.json").write_text(json.dumps(tokenizer(), separators=(",", ":")))
     (path / "generation_config.json").write_text(json.dumps(
         {"eos_token_id": [VOCAB - 1, VOCAB - 2], "temperature": 0.6, "top_p": 0.9}))
-    return decoded
+    return split_fused(recipe.config, decoded)
 
 
 def main():
@@ -217,12 +217,13 @@ def main():
         tensors = write_folder(recipe, FOLDER / recipe.name)
         rng = np.random.default_rng(zlib.crc32(b"prompt " + recipe.name.encode()))
         tokens = rng.integers(0, VOCAB, recipe.prompt_tokens).tolist()
-        # Rows in half-split order already: nothing to permute.
+        # Rows are in half-split order already: nothing to permute.
         model = Model(recipe.config, tensors)
         model.forward(tokens[:-SCORED_ROWS])
         rows = model.logits(model.forward(tokens[-SCORED_ROWS:]))
         cases.append({"model": recipe.name, "view": "full", "tokens": tokens, "rows": SCORED_ROWS,
-                      "vocab": VOCAB, "offset": sum(part.size for part in logits)})
+                      "vocab": VOCAB, "offset": sum(part.size for part in logits),
+                      **({"context": recipe.context} if recipe.context else {})})
         logits.append(rows.astype("<f4"))
     with open(FOLDER / "cases.json", "w") as out:
         out.write("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")

@@ -18,6 +18,7 @@ import gguf
 import numpy as np
 
 from plain_transformer import Config, permute_rows, read_gguf
+import families
 
 FOLDER = pathlib.Path(__file__).parent / "models"
 TYPES = gguf.GGMLQuantizationType
@@ -48,10 +49,12 @@ class Recipe:
     tensor_types: dict = dataclasses.field(default_factory=dict)  # by the tensor's last name
     tied: bool = False
     biases: tuple = ()  # of attn_q, attn_k, attn_v, attn_output
-    qk_norm: bool = False
+    qk_norm: str = ""  # "head": of each, "whole": of all together
+    norms: str = "before"  # or after, both
+    fused: bool = False
     rope_factors: bool = False
     prompt_tokens: int = PROMPT_TOKENS
-    sliding_window: int = 0
+    context: int = 0  # to run it with; 0: the model's
 
 
 def config(architecture, heads, kv_heads, head_dim, hidden=32, ffn=32, layers=2, **more):
@@ -65,9 +68,7 @@ ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
 TINY = dict(heads=2, kv_heads=1, head_dim=16, layers=1)
 # Written without logits: a correct engine says why it cannot run them.
 REFUSED = [
-    Recipe("refused-sliding-window", config("llama", **TINY), weight_type=TYPES.Q8_0, tied=True,
-           sliding_window=64),
-    Recipe("refused-architecture", config("gemma3", **TINY), weight_type=TYPES.Q8_0, tied=True),
+    Recipe("refused-architecture", config("falcon", **TINY), weight_type=TYPES.Q8_0, tied=True),
 ]
 SMALL_ENDS = {"token_embd": TYPES.Q8_0, "output": TYPES.Q8_0}
 RECIPES = [
@@ -98,10 +99,11 @@ RECIPES = [
     Recipe("qwen2-yarn", config("qwen2", 2, 1, 32, hidden=64, rope_base=1000000.0, scaling="yarn",
                                 scaling_factor=2.0, original_context=64, attention_factor=1.25),
            weight_type=TYPES.Q8_0, biases=ATTENTION[:3]),
-    Recipe("qwen3-head128", config("qwen3", 2, 1, 128, epsilon=1e-6, layers=1), qk_norm=True,
+    Recipe("qwen3-head128", config("qwen3", 2, 1, 128, epsilon=1e-6, layers=1), qk_norm="head",
            tensor_types=SMALL_ENDS),
-    Recipe("qwen3-gqa4-tied", config("qwen3", 8, 2, 16, epsilon=1e-6, ffn=96), qk_norm=True,
+    Recipe("qwen3-gqa4-tied", config("qwen3", 8, 2, 16, epsilon=1e-6, ffn=96), qk_norm="head",
            tied=True, weight_type=TYPES.Q8_0),
+    *(Recipe(**recipe, weight_type=TYPES.Q8_0) for recipe in families.gguf_recipes(config)),
 ]
 
 
@@ -146,8 +148,12 @@ def random_tensors(rng, recipe):
         yield "rope_freqs.weight", np.linspace(1.0, 8.0, c.rotated // 2)
     for layer in range(c.layers):
         name = f"blk.{layer}."
-        yield name + "attn_norm.weight", vector(c.hidden)
-        yield name + "ffn_norm.weight", vector(c.hidden)
+        if recipe.norms != "after":
+            yield name + "attn_norm.weight", vector(c.hidden)
+            yield name + "ffn_norm.weight", vector(c.hidden)
+        if recipe.norms != "before":
+            yield name + "post_attention_norm.weight", vector(c.hidden)
+            yield name + "post_ffw_norm.weight", vector(c.hidden)
         yield name + "attn_q.weight", matrix(q_width, c.hidden, 1.7)
         yield name + "attn_k.weight", matrix(kv_width, c.hidden, 1.7)
         yield name + "attn_v.weight", matrix(kv_width, c.hidden, 1.5)
@@ -160,8 +166,9 @@ def random_tensors(rng, recipe):
         for part in recipe.biases:
             yield name + part + ".bias", 0.5 * rng.standard_normal(widths[part])
         if recipe.qk_norm:
-            yield name + "attn_q_norm.weight", 1.5 * vector(c.head_dim)
-            yield name + "attn_k_norm.weight", 1.5 * vector(c.head_dim)
+            is_whole = recipe.qk_norm == "whole"
+            yield name + "attn_q_norm.weight", 1.5 * vector(q_width if is_whole else c.head_dim)
+            yield name + "attn_k_norm.weight", 1.5 * vector(kv_width if is_whole else c.head_dim)
 
 
 def add_metadata(writer, recipe):
@@ -179,17 +186,20 @@ def add_metadata(writer, recipe):
     if c.head_dim * c.q_heads != c.hidden:
         writer.add_key_length(c.head_dim)
         writer.add_value_length(c.head_dim)
-    if c.architecture == "llama":
+    if c.permuted or c.rotated != c.head_dim:
         writer.add_rope_dimension_count(c.rotated)
-    if c.scaling != "none":
+    families.add_metadata(writer, c)
+    if c.scaling == "longrope":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+        writer.add_rope_scaling_attn_factors(c.attention_factor)
+        writer.add_rope_scaling_orig_ctx_len(c.original_context)
+    elif c.scaling != "none":
         writer.add_rope_scaling_type(gguf.RopeScalingType(c.scaling))
         writer.add_rope_scaling_factor(c.scaling_factor)
     if c.scaling == "yarn":
         writer.add_rope_scaling_orig_ctx_len(c.original_context)
-        if c.attention_factor != 1.0:
+        if c.attention_factor != 1.0 and not c.growth:  # there by another key
             writer.add_rope_scaling_attn_factors(c.attention_factor)
-    if recipe.sliding_window:
-        writer.add_sliding_window(recipe.sliding_window)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(TOKENS)
@@ -204,7 +214,10 @@ def write_model(recipe, path):
     rng = np.random.default_rng(zlib.crc32(recipe.name.encode()))
     writer = gguf.GGUFWriter(path, recipe.config.architecture)
     add_metadata(writer, recipe)
-    for name, values in random_tensors(rng, recipe):
+    tensors = random_tensors(rng, recipe)
+    if recipe.fused:
+        tensors = families.fused(dict(tensors)).items()
+    for name, values in tensors:
         part = name.split(".")[-2]
         kind = TYPES.F32
         if values.ndim == 2:
@@ -214,6 +227,8 @@ def write_model(recipe, path):
             heads = recipe.config.q_heads if part == "attn_q" else recipe.config.kv_heads
             stored = permute_rows(stored, heads, recipe.config.rotated)
         writer.add_tensor(name, stored, raw_dtype=kind)
+    for name, values in families.rope_tensors(recipe.config):
+        writer.add_tensor(name, values.astype(np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -228,13 +243,13 @@ def main():
     for recipe in RECIPES:
         path = FOLDER / f"{recipe.name}.gguf"
         write_model(recipe, path)
-        model = read_gguf(path, np.float64)
+        model = read_gguf(path, np.float64, recipe.config)
         rng = np.random.default_rng(zlib.crc32(b"prompt " + recipe.name.encode()))
         tokens = rng.integers(0, VOCAB, recipe.prompt_tokens).tolist()
         model.forward(tokens[:-SCORED_ROWS])
         views = {"full": model}
         if recipe.prompt_tokens >= SEALING_TOKENS:
-            model = read_gguf(path, np.float64)
+            model = read_gguf(path, np.float64, recipe.config)
             model.cache_type = np.float16
             model.read_prompt(tokens[:-SCORED_ROWS])
             views["hierarchical target"] = model.as_read(planes=2)
@@ -242,7 +257,8 @@ def main():
         for view, reader in views.items():
             rows = reader.logits(reader.forward(tokens[-SCORED_ROWS:]))
             cases.append({"model": path.name, "view": view, "tokens": tokens, "rows": SCORED_ROWS,
-                          "vocab": VOCAB, "offset": sum(part.size for part in logits)})
+                          "vocab": VOCAB, "offset": sum(part.size for part in logits),
+                          **({"context": recipe.context} if recipe.context else {})})
             logits.append(rows.astype("<f4"))
     with open(FOLDER / "cases.json", "w") as out:
         out.write("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")

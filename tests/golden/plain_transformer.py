@@ -26,15 +26,36 @@ class Config:
     context: int
     epsilon: float = 1e-5
     rope_base: float = 10000.0
-    scaling: str = "none"  # none, linear, llama3, yarn
+    scaling: str = "none"  # none, linear, llama3, yarn, longrope
     scaling_factor: float = 1.0
     original_context: int = 0
-    attention_factor: float = 1.0
+    attention_factor: float = 1.0  # longrope: the whole one
+    short_factors: tuple = ()
+    long_factors: tuple = ()
+    is_long: bool = False
+    rope_gap: int = 0  # every so many layers one is without RoPE
+    window: int = 0  # tokens a query of a windowed layer sees
+    window_period: int = 1  # all layers but every last of so many have the window; 1: all have it
+    local_base: float = 0.0  # of the plain RoPE of windowed layers; 0: they have that of the others
+    growth: float = 0.0  # of queries, by 1 + growth log(1 + floor(position / original_context))
+    activation: str = "silu"  # or gelu
+    attention_scale: float = 0.0  # 0: 1 / sqrt(head_dim)
+    attention_softcap: float = 0.0
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logit_divisor: float = 1.0
+    logit_softcap: float = 0.0
 
     @property
     def permuted(self):
-        """llama files hold q and k rows in the order of pairwise RoPE."""
-        return self.architecture == "llama"
+        """These files hold q and k rows in the order of pairwise RoPE."""
+        return self.architecture in ("llama", "granite", "smollm3", "mistral3")
+
+    def is_windowed(self, layer):
+        return self.window > 0 and (self.window_period == 1 or (layer + 1) % self.window_period != 0)
+
+    def has_rope(self, layer):
+        return self.rope_gap == 0 or (layer + 1) % self.rope_gap != 0
 
 
 def permute_rows(rows, heads, rotated, inverse=False):
@@ -51,6 +72,9 @@ def rope_frequencies(config, factors=None):
     """Radians per position of each rotated pair, and the factor on cosine and sine."""
     pairs = np.arange(config.rotated // 2, dtype=np.float64)
     own = config.rope_base ** (-2.0 * pairs / config.rotated)
+    if config.scaling == "longrope":
+        chosen = config.long_factors if config.is_long else config.short_factors
+        return own / np.asarray(chosen, np.float64), config.attention_factor
     if factors is not None:
         own = own / factors.astype(np.float64)
     if config.scaling == "linear":
@@ -103,24 +127,38 @@ def sealed(k, v, start, end, planes, group):
     return k, v
 
 
+def soft_cap(values, cap):
+    return values if cap == 0 else np.tanh(values / cap) * cap
+
+
 class Model:
-    """Weights [outputs, inputs] by GGUF name, q and k in half-split order."""
+    """Weights [outputs, inputs] by GGUF name, q and k in half-split order. Which norms there are is
+    told by the names of their weights, and what the norms of q and k span by their sizes."""
 
     def __init__(self, config, tensors):
         self.config = config
         self.tensors = tensors
-        frequencies, self.rope_scale = rope_frequencies(config, tensors.get("rope_freqs.weight"))
-        angles = np.outer(np.arange(config.context, dtype=np.float64), frequencies)
-        self.cos = np.cos(angles) * self.rope_scale
-        self.sin = np.sin(angles) * self.rope_scale
+        self.tables = self._tables(*rope_frequencies(config, tensors.get("rope_freqs.weight")))
+        self.local_tables = self.tables
+        if config.local_base:
+            plain = dataclasses.replace(config, scaling="none", rope_base=config.local_base)
+            self.local_tables = self._tables(*rope_frequencies(plain))
         self.cache_type = None  # what keys and values are rounded to; None: not at all
         self.clear()
+
+    def _tables(self, frequencies, scale):
+        """Cosine and sine of every position and pair."""
+        angles = np.outer(np.arange(self.config.context, dtype=np.float64), frequencies)
+        return np.cos(angles) * scale, np.sin(angles) * scale
 
     def clear(self):
         self.cache = [None] * self.config.layers
         self.length = 0
 
     def _rms_norm(self, x, weight):
+        """x itself if there is no weight."""
+        if weight is None:
+            return x
         mean = np.mean(np.square(x.astype(np.float64)), axis=-1, keepdims=True)
         return (x / np.sqrt(mean + self.config.epsilon)).astype(x.dtype) * weight
 
@@ -129,11 +167,13 @@ class Model:
         bias = self.tensors.get(name + ".bias")
         return y if bias is None else y + bias
 
-    def _rope(self, x, first):
+    def _rope(self, x, first, layer):
         """x [tokens, heads, head_dim]."""
+        if not self.config.has_rope(layer):
+            return x
         half = self.config.rotated // 2
-        cos = self.cos[first:first + x.shape[0], None, :].astype(x.dtype)
-        sin = self.sin[first:first + x.shape[0], None, :].astype(x.dtype)
+        tables = self.local_tables if self.config.is_windowed(layer) else self.tables
+        cos, sin = (table[first:first + x.shape[0], None, :].astype(x.dtype) for table in tables)
         a, b = x[..., :half], x[..., half:2 * half]
         return np.concatenate([a * cos - b * sin, b * cos + a * sin, x[..., 2 * half:]], axis=-1)
 
@@ -142,41 +182,63 @@ class Model:
         repeat = self.config.q_heads // self.config.kv_heads
         k = np.repeat(k, repeat, axis=1)
         v = np.repeat(v, repeat, axis=1)
-        scores = np.einsum("qhd,khd->hqk", q, k, optimize=True) / math.sqrt(self.config.head_dim)
-        positions = first + np.arange(q.shape[0])
-        scores = np.where(np.arange(k.shape[0])[None, None, :] > positions[None, :, None],
-                          -np.inf, scores)
+        scale = self.config.attention_scale or 1 / math.sqrt(self.config.head_dim)
+        scores = np.einsum("qhd,khd->hqk", q, k, optimize=True) * scale
+        scores = soft_cap(scores, self.config.attention_softcap)
+        behind = (first + np.arange(q.shape[0]))[:, None] - np.arange(k.shape[0])[None, :]
+        hidden = behind < 0
+        if self.config.is_windowed(layer):
+            hidden |= behind >= self.config.window
+        scores = np.where(hidden[None], -np.inf, scores)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
         out = np.einsum("hqk,khd->qhd", weights, v, optimize=True)
         return out.reshape(q.shape[0], -1)
 
+    def _projected(self, y, name, heads):
+        """y through the projection, by heads [tokens, heads, head_dim], normalised if it has a norm
+        of all heads or of each."""
+        rows = self._linear(y, name)
+        norm = self.tensors.get(name + "_norm.weight")
+        if norm is not None and norm.size == rows.shape[1]:
+            rows, norm = self._rms_norm(rows, norm), None
+        return self._rms_norm(rows.reshape(len(y), heads, -1), norm)
+
+    def _add(self, x, part, norm):
+        return x + self._rms_norm(part, self.tensors.get(norm)) * self.config.residual_scale
+
     def forward(self, tokens):
         """Appends `tokens`; returns the final hidden states [tokens, hidden], normalised."""
         config = self.config
         first, count = self.length, len(tokens)
-        x = self.tensors["token_embd.weight"][np.asarray(tokens)]
+        x = self.tensors["token_embd.weight"][np.asarray(tokens)] * config.embedding_scale
         for layer in range(config.layers):
             name = f"blk.{layer}."
-            y = self._rms_norm(x, self.tensors[name + "attn_norm.weight"])
-            q = self._linear(y, name + "attn_q").reshape(count, config.q_heads, -1)
-            k = self._linear(y, name + "attn_k").reshape(count, config.kv_heads, -1)
-            v = self._linear(y, name + "attn_v").reshape(count, config.kv_heads, -1)
-            if name + "attn_q_norm.weight" in self.tensors:
-                q = self._rms_norm(q, self.tensors[name + "attn_q_norm.weight"])
-                k = self._rms_norm(k, self.tensors[name + "attn_k_norm.weight"])
-            q, k = self._rope(q, first), self._rope(k, first)
+            y = self._rms_norm(x, self.tensors.get(name + "attn_norm.weight"))
+            q = self._projected(y, name + "attn_q", config.q_heads)
+            k = self._projected(y, name + "attn_k", config.kv_heads)
+            v = self._projected(y, name + "attn_v", config.kv_heads)
+            q, k = self._rope(q, first, layer), self._rope(k, first, layer)
+            if config.growth:
+                periods = (first + np.arange(count)) // config.original_context
+                q = q * (1 + config.growth * np.log(1 + periods)).astype(q.dtype)[:, None, None]
             if self.cache_type is not None:
                 k, v = (rows.astype(self.cache_type).astype(rows.dtype) for rows in (k, v))
             if self.cache[layer] is not None:
                 k = np.concatenate([self.cache[layer][0], k])
                 v = np.concatenate([self.cache[layer][1], v])
             self.cache[layer] = (k, v)
-            x = x + self._linear(self._attend(layer, q, k, v, first), name + "attn_output")
-            y = self._rms_norm(x, self.tensors[name + "ffn_norm.weight"])
+            attended = self._linear(self._attend(layer, q, k, v, first), name + "attn_output")
+            x = self._add(x, attended, name + "post_attention_norm.weight")
+            y = self._rms_norm(x, self.tensors.get(name + "ffn_norm.weight"))
             gate = self._linear(y, name + "ffn_gate")
-            gate = gate / (1.0 + np.exp(-gate))
-            x = x + self._linear(gate * self._linear(y, name + "ffn_up"), name + "ffn_down")
+            if config.activation == "gelu":
+                inner = math.sqrt(2 / math.pi) * (gate + 0.044715 * gate ** 3)
+                gate = 0.5 * gate * (1.0 + np.tanh(inner))
+            else:
+                gate = gate / (1.0 + np.exp(-gate))
+            fed = self._linear(gate * self._linear(y, name + "ffn_up"), name + "ffn_down")
+            x = self._add(x, fed, name + "post_ffw_norm.weight")
         self.length += count
         return self._rms_norm(x, self.tensors["output_norm.weight"])
 
@@ -192,7 +254,7 @@ class Model:
                 new = (k[start:], v[start:])
                 self.dense[layer] = new if before is None else tuple(
                     np.concatenate(parts) for parts in zip(before, new))
-                if self.length - start == chunk:
+                if self.length - start == chunk and not self.config.is_windowed(layer):
                     self.cache[layer] = sealed(k, v, start, self.length, 2, group)
 
     def as_read(self, planes, group=128):
@@ -202,6 +264,9 @@ class Model:
         copy.cache_type, copy.length = self.cache_type, self.length
         older = max((self.length // (2 * group) - 1) * 2 * group, 0)
         for layer, (k, v) in enumerate(self.cache):
+            if self.config.is_windowed(layer):  # whose rows are never sealed
+                copy.cache[layer] = (k, v)
+                continue
             k, v = k.copy(), v.copy()
             k[:older], v[:older] = (rows[:older] for rows in self.dense[layer])
             copy.cache[layer] = sealed(k, v, 0, older, planes, group)
@@ -209,11 +274,27 @@ class Model:
 
     def logits(self, hidden):
         head = self.tensors.get("output.weight", self.tensors["token_embd.weight"])
-        return hidden @ head.T
+        return soft_cap(hidden @ head.T / self.config.logit_divisor, self.config.logit_softcap)
 
 
-def read_gguf(path, dtype):
-    """The model of a GGUF file, weights decoded to `dtype`."""
+def split_fused(config, tensors):
+    """Matrices that stand for several, one above the other, as these."""
+    q, kv = config.q_heads * config.head_dim, config.kv_heads * config.head_dim
+    for name in list(tensors):
+        if name.endswith("attn_qkv.weight"):
+            rows = tensors.pop(name)
+            for part, first, last in (("q", 0, q), ("k", q, q + kv), ("v", q + kv, q + 2 * kv)):
+                tensors[name.replace("qkv", part)] = rows[first:last]
+        elif name.endswith("ffn_up.weight") and len(tensors[name]) == 2 * config.ffn:
+            rows = tensors.pop(name)
+            tensors[name.replace("ffn_up", "ffn_gate")] = rows[:config.ffn]
+            tensors[name] = rows[config.ffn:]
+    return tensors
+
+
+def read_gguf(path, dtype, config=None):
+    """The model of a GGUF file, weights decoded to `dtype`; without a `config` of the llama, qwen2 or
+    qwen3 architecture, with constants as the file has them."""
     reader = gguf.GGUFReader(path)
 
     def field(key, default=None):
@@ -229,7 +310,7 @@ def read_gguf(path, dtype):
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         shape = [int(n) for n in reversed(tensor.shape)]
         tensors[tensor.name] = values.reshape(shape).astype(dtype)
-    config = Config(
+    config = config or Config(
         architecture=arch,
         layers=field(f"{arch}.block_count"),
         hidden=hidden,
@@ -247,6 +328,7 @@ def read_gguf(path, dtype):
         original_context=field(f"{arch}.rope.scaling.original_context_length", 0),
         attention_factor=field(f"{arch}.rope.scaling.attn_factor", 1.0),
     )
+    split_fused(config, tensors)
     if config.permuted:
         for name in tensors:
             for part, count in (("attn_q.", config.q_heads), ("attn_k.", config.kv_heads)):
