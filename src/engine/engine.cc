@@ -100,11 +100,12 @@ EngineCore& EngineImpl::Core(const SessionOptions& session) const {
   const auto make = [&]() -> EngineCore* {
     const std::lock_guard<std::mutex> guard(mutex_);
     if (BytesBeside(session) > AvailableMemoryBytes()) throw std::bad_alloc();
+    const int context = file_->ContextOf(session);
     if (core_ == nullptr) {
       core_ = std::make_unique<EngineCore>(*model_, MakeBackend(options().backend, threads_),
-                                           LimitsOf(capacity_, file_->ContextOf(session)), Disk());
+                                           LimitsOf(capacity_, context), Disk(context));
     }
-    CheckRope(file_->config(), core_->limits(), file_->ContextOf(session));
+    CheckRope(file_->config(), core_->limits(), context);
     if (session.cache == CacheKind::kHierarchical && !core_->has_pool()) {
       const Turn turn(core_->turns());
       core_->Pool();
@@ -114,11 +115,13 @@ EngineCore& EngineImpl::Core(const SessionOptions& session) const {
   return *OrOutOfMemory(make, [&] { return AdviseContext(session); });
 }
 
-DiskStoreSpec EngineImpl::Disk() const {
+DiskStoreSpec EngineImpl::Disk(int context) const {
   DiskStoreSpec disk;
   disk.folder = options().prompt_store;
   disk.bytes = options().prompt_store_bytes;
-  if (!disk.folder.empty()) disk.fingerprint = FingerprintOf(file_->source(), options(), isa_);
+  if (!disk.folder.empty()) {
+    disk.fingerprint = FingerprintOf(file_->source(), options(), isa_, context);
+  }
   return disk;
 }
 

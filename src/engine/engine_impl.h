@@ -43,7 +43,7 @@ class EngineImpl : public Engine, public std::enable_shared_from_this<EngineImpl
  private:
   // What the core takes, once it is there.
   CoreBytes CoreBytesOf(CacheKind cache) const;
-  DiskStoreSpec Disk() const;
+  DiskStoreSpec Disk(int context) const;
   // What a session takes beside what is taken already. The caller has mutex_.
   uint64_t BytesBeside(const SessionOptions& session) const;
   // What to say where a session with `options` does not fit.

@@ -24,7 +24,7 @@ Checksum ChecksumOfFile(const InputFile& file, std::vector<std::byte>& piece) {
 }  // namespace
 
 Sha256Hash FingerprintOf(const LoadedModel& model, const EngineOptions& options,
-                         std::string_view isa) {
+                         std::string_view isa, int context) {
   Sha256 hash;
   // Lengths stand before texts, so that no two lists are the same bytes.
   const auto add = [&](std::string_view text) {
@@ -36,6 +36,7 @@ Sha256Hash FingerprintOf(const LoadedModel& model, const EngineOptions& options,
   add(std::to_string(static_cast<int>(options.weights)));
   add(std::to_string(options.group == 0 ? 32 : options.group));
   add(options.random_shape);
+  add(model.config.ReadsLongRope(context) ? "long RoPE" : "");
   for (const auto& [key, value] : model.metadata) {
     add(key);
     add(value);

@@ -14,9 +14,9 @@ namespace quantspec {
 // where it has to.
 inline constexpr int kArithmeticVersion = 1;
 
-// Hashes the model's files. Threads are not in it: results do not depend on their number. Throws
-// Error{kIo}.
+// Hashes the model's files, and which factors of RoPE sequences of `context` tokens read. Threads
+// are not in it: results do not depend on their number. Throws Error{kIo}.
 Sha256Hash FingerprintOf(const LoadedModel& model, const EngineOptions& options,
-                         std::string_view isa);
+                         std::string_view isa, int context);
 
 }  // namespace quantspec
