@@ -67,21 +67,31 @@ void CheckWholeView(const KvView& kv) {
   }
 }
 
-void CheckSequence(const AttendRows& rows, AttendMath math) {
+// Every query must see something, as a softmax over nothing has no value: with a window its own
+// row, else what the first query, which sees least, sees.
+bool SeesSomething(const AttendRows& rows, int64_t window) {
+  bool sees = rows.kv.Groups() > 0;
+  int64_t own = 0;  // rows of the queries themselves
+  for (int i = 0; i < rows.kv.dense_count; ++i) {
+    const DenseSegment& segment = rows.kv.dense[i];
+    sees |= segment.rows > 0 && segment.first_position <= rows.first_position;
+    const int64_t first = std::max(segment.first_position, rows.first_position);
+    const int64_t end = std::min(segment.first_position + segment.rows, rows.EndPosition());
+    own += std::max<int64_t>(end - first, 0);
+  }
+  return window == 0 ? sees : own == rows.rows;
+}
+
+void CheckSequence(const AttendRows& rows, AttendMath math, int64_t window) {
   const KvView& kv = rows.kv;
   QS_CHECK(rows.rows > 0 && (math != AttendMath::kCodes || rows.rows <= kStepRows));
+  QS_CHECK(window == 0 || (kv.Groups() == 0 && rows.masses == nullptr));
   CheckRuns(kv);
   QS_CHECK(rows.masses == nullptr || kv.run_count == 0 || !kv.runs[0].by_head);
-  // The first query, which sees least, must see something: a softmax over nothing has no value.
   QS_CHECK(rows.first_position >= kv.Groups() * kKvGroup);
-  bool sees = kv.Groups() > 0;
   QS_CHECK(kv.dense_count >= 0 && kv.dense_count <= kMaxDenseSegments);
-  for (int i = 0; i < kv.dense_count; ++i) {
-    const DenseSegment& segment = kv.dense[i];
-    CheckSegment(segment);
-    sees |= segment.rows > 0 && segment.first_position <= rows.first_position;
-  }
-  QS_CHECK(sees);
+  for (int i = 0; i < kv.dense_count; ++i) CheckSegment(kv.dense[i]);
+  QS_CHECK(SeesSomething(rows, window));
 }
 
 void CheckRotation(const Rotation& rotation, int64_t head_dim) {
@@ -216,10 +226,11 @@ void Backend::Attend(const AttendArgs& args) {
   QS_CHECK(args.q_heads > 0 && args.q_heads % args.geometry.kv_heads == 0);
   CheckView(args.q, args.q.rows, int64_t{args.q_heads} * args.geometry.head_dim);
   CheckView(args.out, args.q.rows, args.q.columns);
+  QS_CHECK(args.window >= 0 && args.softcap >= 0);
   int64_t covered = 0;
   for (const AttendRows& rows : args.sequences) {
     QS_CHECK(rows.first_row == covered);
-    CheckSequence(rows, args.math);
+    CheckSequence(rows, args.math, args.window);
     covered += rows.rows;
   }
   QS_CHECK(covered == args.q.rows);
@@ -230,6 +241,7 @@ void Backend::WeighRows(const WeighArgs& args) {
   CheckGeometry(args.geometry);
   QS_CHECK(args.q_heads > 0 && args.q_heads % args.geometry.kv_heads == 0);
   QS_CHECK(args.q.rows >= 1 && args.q.rows <= kWeighRows && args.first_position >= 0);
+  QS_CHECK(args.softcap >= 0);
   CheckView(args.q, args.q.rows, int64_t{args.q_heads} * args.geometry.head_dim);
   CheckWholeView(args.kv);
   CheckInside(0, args.masses.columns, args.kv.Tokens());

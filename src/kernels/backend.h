@@ -129,7 +129,8 @@ struct GroupRun {
 };
 
 // What a sequence's rows attend over: one softmax over the runs, then the dense segments, in this
-// order. A query at position p sees the groups of runs whole and dense rows at positions <= p.
+// order. A query at position p sees the groups of runs whole and dense rows at positions <= p; with
+// a window (AttendArgs), there are no runs, and it sees dense rows at positions > p - window.
 inline constexpr int kMaxRuns = 2;
 inline constexpr int kMaxDenseSegments = 3;
 struct KvView {
@@ -170,6 +171,8 @@ struct AttendRows {
   // not be by head, takes; within 0.1 but for rounded scores. kCodes: of the row (and query head)
   // that gives it most; else of the last row. Device memory.
   float* masses = nullptr;  // [kv_heads][runs[0].count]
+
+  int64_t EndPosition() const { return first_position + rows; }
 };
 
 struct AttendArgs {
@@ -177,8 +180,10 @@ struct AttendArgs {
   int q_heads = 0;     // a multiple of kv_heads; head h reads KV head h / (q_heads / kv_heads)
   float scale = 1.0f;  // usually 1 / sqrt(head_dim)
   AttendMath math = AttendMath::kCodes;
-  ConstRows q;                            // [rows, q_heads * head_dim], unscaled
-  Rows out;                               // [rows, q_heads * head_dim]
+  int64_t window = 0;  // tokens that a query sees, itself included; 0: all
+  float softcap = 0;   // a scaled score x counts as softcap * tanh(x / softcap); 0: as x
+  ConstRows q;         // [rows, q_heads * head_dim], unscaled
+  Rows out;            // [rows, q_heads * head_dim]
   std::span<const AttendRows> sequences;  // cover all rows, in order
 };
 
@@ -189,6 +194,7 @@ struct WeighArgs {
   KvGeometry geometry;
   int q_heads = 0;             // as in AttendArgs
   float scale = 1.0f;          // usually 1 / sqrt(head_dim); 1 for scores without it
+  float softcap = 0;           // as in AttendArgs
   ConstRows q;                 // [rows, q_heads * head_dim], rotated; 1 to kWeighRows rows
   int64_t first_position = 0;  // of the first row; rows are at consecutive positions
   // A target's: runs of all heads alike in both planes, then dense rows, at positions 0, 1, 2, ...

@@ -77,6 +77,27 @@ TEST_F(BackendDeathTest, WeighedRunsAreThoseOfATarget) {
   EXPECT_DEATH(backend_->WeighRows(args_), "by_head");
 }
 
+TEST_F(BackendDeathTest, EveryQueryOfAWindowSeesItsOwnRow) {
+  AttendArgs args;
+  args.geometry = kGeometry;
+  args.q_heads = 1;
+  args.window = 8;
+  args.q = ConstRows(q_.data(), 2, kGeometry.head_dim);
+  args.out = Rows(masses_.data(), 2, kGeometry.head_dim);
+  AttendRows rows;
+  rows.rows = 2;
+  rows.first_position = 30;
+  rows.kv.dense[0] = segment_;
+  rows.kv.dense_count = 1;
+  args.sequences = {&rows, 1};
+  backend_->Attend(args);
+  rows.first_position = 31;
+  EXPECT_DEATH(backend_->Attend(args), "SeesSomething");
+  rows.first_position = 30;
+  rows.masses = masses_.data();
+  EXPECT_DEATH(backend_->Attend(args), "window == 0");
+}
+
 TEST_F(BackendDeathTest, ThereAreNotMoreMassesThanTokens) {
   args_.masses = Rows(masses_.data(), 1, 33);
   EXPECT_DEATH(backend_->WeighRows(args_), "");

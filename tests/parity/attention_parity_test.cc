@@ -22,6 +22,7 @@ class AttentionParity : public Parity {
     bool sink = false;        // the first token takes most of the weight and has hardly any value
     float first_half = 1.0f;  // what the first half of a head's value channels is multiplied by
     bool alike = false;       // two neighbouring channels have the same key, 1 or -1; queries are 1
+    float softcap = 0;
   };
 
   // The share that tokens other than the sink may take together.
@@ -66,14 +67,17 @@ class AttentionParity : public Parity {
   static std::string Name(const Shape& s) {
     return "head_dim " + std::to_string(s.head_dim) + ", gqa " + std::to_string(s.gqa) +
            ", groups " + std::to_string(s.groups) + ", tail " + std::to_string(s.tail) +
-           ", tokens " + std::to_string(s.tokens) + ", " + NameOf(s.math);
+           ", tokens " + std::to_string(s.tokens) + ", " + NameOf(s.math) +
+           (s.softcap > 0 ? ", softcap " + std::to_string(s.softcap) : "");
   }
 
   // Scores are of the order of 1, so weights are spread over many tokens.
   static Tolerance ToleranceOf(const Shape& s, const std::vector<float>& q) {
     const double scale = 1.0 / std::sqrt(s.head_dim);
     const auto seen = static_cast<double>(s.groups * kKvGroup + s.tail - s.tokens + 1);
-    Tolerance scores = DotTolerance(s.head_dim, s.head_dim * scale);
+    // The hyperbolic tangent is one less a fraction, so that its error grows with the cap.
+    const double cap = 4 * kRoundoff * s.softcap;
+    Tolerance scores = DotTolerance(s.head_dim, s.head_dim * scale) + Tolerance{cap, cap};
     Tolerance weights;
     if (s.groups > 0 && s.math == AttendMath::kCodes) {
       // The step of a key channel is at most 7 (its range in sigmas) * 1.25 / 15; of a value 0.4.
@@ -117,6 +121,7 @@ class AttentionParity : public Parity {
       args.q_heads = q_heads;
       args.scale = static_cast<float>(1.0 / std::sqrt(s.head_dim));
       args.math = s.math;
+      args.softcap = s.softcap;
       args.q = View(q, q_heads * s.head_dim);
       const auto attend = [&](Backend& backend, KvView view, Rows out) {
         view.runs[0].planes = planes;
@@ -193,6 +198,20 @@ TEST_P(AttentionParity, NeighboursAlike) {
   for (const int head_dim : {64, 256}) {
     for (const int64_t tokens : {1, 2, 5}) {
       Check({.head_dim = head_dim, .groups = 2, .tail = 20, .tokens = tokens, .alike = true});
+    }
+  }
+}
+
+// Scores are of the order of 1, so that a cap of 1 bends nearly all, and one of 50 hardly any.
+TEST_P(AttentionParity, SoftCaps) {
+  for (const float softcap : {1.0f, 50.0f}) {
+    for (const int64_t tokens : {1, 3, 17}) {
+      Check({.groups = 3, .tail = 40, .tokens = tokens, .softcap = softcap});
+      Check({.head_dim = 256, .groups = 1, .tail = 20, .tokens = tokens, .softcap = softcap});
+      for (const AttendMath math : {AttendMath::kFloat, AttendMath::kBf16}) {
+        Check({.groups = 2, .tail = 90, .tokens = tokens, .math = math, .softcap = softcap});
+        Check({.tail = 70, .tokens = 40, .type = KvType::kF32, .math = math, .softcap = softcap});
+      }
     }
   }
 }

@@ -38,13 +38,14 @@ class Masses : public Parity {
   }
 
   std::vector<float> Attend(Backend& backend, const KvView& view, AttendMath math, int64_t tokens,
-                            float* masses) const {
+                            float* masses, float softcap = 0) const {
     std::vector<float> out(static_cast<size_t>(tokens * kColumns));
     AttendArgs args;
     args.geometry = kGeometry;
     args.q_heads = kQueryHeads;
     args.scale = 0.125f;
     args.math = math;
+    args.softcap = softcap;
     args.q = ConstRows(q_.data(), tokens, kColumns);
     args.out = Rows(out.data(), tokens, kColumns);
     AttendOne(backend, args, {.first_position = kPositions - tokens, .kv = view, .masses = masses});
@@ -74,6 +75,18 @@ TEST_P(Masses, AreWhatTheReferenceSays) {
       EXPECT_EQ(beside, Attend(*cpu_, fast_->view, math, tokens, nullptr))
           << "masses changed the output: " << what;
     }
+  }
+}
+
+TEST_P(Masses, FollowCappedScores) {
+  const int64_t cells = kGeometry.kv_heads * kGroups;
+  for (const AttendMath math : {AttendMath::kCodes, AttendMath::kFloat}) {
+    GuardedRows actual(1, cells), expected(1, cells), uncapped(1, cells);
+    Attend(*cpu_, fast_->view, math, 4, actual.view().data, 5.0f);
+    Attend(*reference_, plain_->view, math, 4, expected.view().data, 5.0f);
+    Attend(*cpu_, fast_->view, math, 4, uncapped.view().data);
+    ExpectMatch(actual.Packed(), expected.Packed(), {0.3, 0.15}, NameOf(math));
+    EXPECT_GT(Compare(uncapped.Packed(), expected.Packed()).rms, 1.0);
   }
 }
 

@@ -16,6 +16,7 @@ class Weigh : public Parity {
     int64_t rows = 5;
     int64_t first_position = 0;
     int64_t columns = 0;  // 0: all
+    float softcap = 0;
     int64_t Columns() const { return columns == 0 ? view.Tokens() : columns; }
     int QueryHeads() const { return view.geometry.kv_heads * gqa; }
   };
@@ -23,7 +24,8 @@ class Weigh : public Parity {
     return "head_dim " + std::to_string(s.view.geometry.head_dim) + ", gqa " +
            std::to_string(s.gqa) + ", groups " + std::to_string(s.view.groups) + ", tokens " +
            std::to_string(s.view.Tokens()) + ", rows " + std::to_string(s.rows) + " from " +
-           std::to_string(s.first_position) + ", columns " + std::to_string(s.Columns());
+           std::to_string(s.first_position) + ", columns " + std::to_string(s.Columns()) +
+           ", softcap " + std::to_string(s.softcap);
   }
   static ScratchLimits Limits(const Shape& s, int64_t positions = 0) {
     return AttendLimits(s.view.geometry, s.QueryHeads(), 1, std::max(positions, s.view.Tokens()));
@@ -45,6 +47,7 @@ class Weigh : public Parity {
     args.geometry = s.view.geometry;
     args.q_heads = s.QueryHeads();
     args.scale = static_cast<float>(1.0 / std::sqrt(s.view.geometry.head_dim));
+    args.softcap = s.softcap;
     args.q = View(q, columns);
     args.first_position = s.first_position;
     args.kv = owned.view;
@@ -103,6 +106,13 @@ class Weigh : public Parity {
 
 TEST_P(Weigh, IsWhatTheReferenceSays) {
   for (const Shape& s : Shapes()) Check(s);
+}
+
+TEST_P(Weigh, CapsScores) {
+  for (Shape s : Shapes()) {
+    s.softcap = 2.0f;
+    Check(s);
+  }
 }
 
 TEST_P(Weigh, CountsRows) {

@@ -81,6 +81,33 @@ QS_INLINE void AddValues(const T* values, const float* weights, const float* fac
   }
 }
 
+inline int Clamp(int64_t x, int64_t low, int64_t high) {
+  return static_cast<int>(x < low ? low : x > high ? high : x);
+}
+
+// The first segment row that a row sees.
+QS_INLINE int64_t FirstSeen(const DenseWork& work, int64_t row) {
+  const int64_t first = work.window > 0 ? int64_t{work.visible[row]} - work.window : 0;
+  return first > work.begin ? first : work.begin;
+}
+
+// The first row of the tile of tokens where a unit begins.
+QS_INLINE int64_t FirstTile(const DenseWork& work) {
+  const int64_t first = FirstSeen(work, 0) / kDenseTile * kDenseTile;
+  return first > work.first ? first : work.first;
+}
+
+// Caps the scores of a tile whose first token is segment row `first`, and hides those that stand
+// before a row's window.
+QS_ROW_FUNCTION void AdjustScores(const DenseWork& work, int64_t row, int rows, int64_t first,
+                                  int width, float* scores) {
+  for (int r = 0; r < rows; ++r, scores += kDenseTile) {
+    if (work.softcap > 0) CapRow(scores, width, work.softcap);
+    const int hidden = Clamp(FirstSeen(work, row + r) - first, 0, width);
+    for (int t = 0; t < hidden; ++t) scores[t] = -__builtin_inff();
+  }
+}
+
 // Hides the scores from `seen` on and returns the largest of the others and `max`.
 QS_ROW_FUNCTION float MaskRow(float* scores, int seen, int width, float max) {
   for (int t = seen; t < width; ++t) scores[t] = -__builtin_inff();
@@ -103,17 +130,13 @@ QS_ROW_FUNCTION float SoftmaxRow(float* scores, int width, float max) {
   return Words::Sum(sum);
 }
 
-inline int Clamp(int64_t x, int64_t low, int64_t high) {
-  return static_cast<int>(x < low ? low : x > high ? high : x);
-}
-
 // One tile of rows against one tile of at most kDenseTile tokens.
 template <typename T, int R>
 void AttendTile(const DenseWork& work, const T* keys, const T* values, int64_t row, int64_t first,
                 int64_t last) {
   const int head_dim = work.head_dim;
   const int tokens = Clamp(work.visible[row + R - 1] - first, 0, last - first);
-  if (tokens == 0) return;
+  if (tokens == 0 || FirstSeen(work, row) >= first + tokens) return;
   const int width = static_cast<int>(RoundUp(tokens, kTokenBlock));
   const float* q = work.q + row * head_dim;
   alignas(64) float scores[R * kDenseTile];
@@ -126,6 +149,7 @@ void AttendTile(const DenseWork& work, const T* keys, const T* values, int64_t r
   for (; t < width; t += 16) {
     KeyScores<T, R, 1>(keys + int64_t{t} * head_dim, q, head_dim, scores + t);
   }
+  if (work.window > 0 || work.softcap > 0) AdjustScores(work, row, R, first, width, scores);
   TileSoftmax tile;
   BeginTile(tile, work.state, row, R);
   for (int r = 0; r < R; ++r) {
@@ -186,7 +210,7 @@ inline void AttendDense(const DenseWork& work) {
   const Tiling tiling(work.state.rows, kTileRows);
   const int64_t most = work.visible[work.state.rows - 1];
   const int64_t end = work.last < most ? work.last : most;
-  for (int64_t first = work.first; first < end; first += kDenseTile) {
+  for (int64_t first = FirstTile(work); first < end; first += kDenseTile) {
     const int64_t last = first + kDenseTile < end ? first + kDenseTile : end;
     const int64_t at = first * work.head_dim;
     if (work.type == KvType::kF32) {

@@ -8,19 +8,30 @@ namespace quantspec::cpu {
 namespace {
 
 constexpr float kLog2E = 1.44269504089f;
+// A larger window is as good as none: no segment has so many rows.
+constexpr int64_t kMostWindow = int64_t{1} << 30;
 
 bool IsF16(const DenseSegment& segment) { return segment.type == KvType::kF16; }
 
 }  // namespace
 
-Splits::Splits(const KvView& kv) {
+DenseSegment FromStorage(DenseSegment segment) {
+  segment.first_position -= segment.first_row;
+  segment.rows += segment.first_row;
+  segment.first_row = 0;
+  return segment;
+}
+
+Splits::Splits(const KvView& kv, bool has_window) {
   for (int i = 0; i < kv.run_count; ++i) {
     runs[i] = CeilDiv(kv.runs[i].count, kSplitGroups);
     sealed += runs[i];
   }
   total = sealed;
   for (int i = 0; i < kv.dense_count; ++i) {
-    dense[i] = CeilDiv(kv.dense[i].rows, kSplitRows);
+    const DenseSegment segment = has_window ? FromStorage(kv.dense[i]) : kv.dense[i];
+    if (has_window) first_dense[i] = kv.dense[i].first_row / kSplitRows;
+    dense[i] = CeilDiv(segment.rows, kSplitRows) - first_dense[i];
     total += dense[i];
   }
 }
@@ -30,7 +41,7 @@ AttendJob::AttendJob(const AttendArgs& args, const AttendRows& rows, const Kerne
       rows_(rows),
       table_(table),
       kernels_(table.attention),
-      splits_(rows.kv),
+      splits_(rows.kv, args.window > 0),
       head_dim_(args.geometry.head_dim),
       gqa_(args.q_heads / args.geometry.kv_heads),
       mass_groups_(rows.masses == nullptr || rows.kv.run_count == 0 ? 0 : rows.kv.runs[0].count),
@@ -45,9 +56,12 @@ AttendJob::Part AttendJob::PartOf(int64_t split) const {
   int index = 0;
   for (; split >= counts[index]; ++index) split -= counts[index];
   const int64_t size = is_sealed ? kSplitGroups : kSplitRows;
-  const int64_t all = is_sealed ? rows_.kv.runs[index].count : rows_.kv.dense[index].rows;
+  const int64_t all = is_sealed ? rows_.kv.runs[index].count : SegmentOf(index).rows;
+  if (!is_sealed) split += splits_.first_dense[index];
   return {index, split * size, std::min((split + 1) * size, all)};
 }
+
+float AttendJob::Softcap() const { return args_.softcap * kLog2E; }
 
 void AttendJob::PackRows(int head, TokenBlock block, const ThreadMemory& memory) const {
   const float* q = args_.q.Row(rows_.first_row + block.first) + head * gqa_ * head_dim_;
@@ -104,6 +118,7 @@ void AttendJob::RunCodes(int head, const Part& part, const ThreadMemory& memory,
   work.begin = part.first;
   work.end = part.last;
   work.fetch = ThisCpuFetches().planes;
+  work.softcap = Softcap();
   work.lanes = memory.lanes;
   work.masses = masses == nullptr ? nullptr : masses + part.first * state.padded;
   work.state = state;
@@ -131,6 +146,7 @@ void AttendJob::RunUnsealed(int head, const Part& part, const ThreadMemory& memo
   work.first = 0;
   work.last = kKvGroup;
   work.visible = memory.visible;
+  work.softcap = Softcap();
   work.converted = memory.converted;
   work.state = state;
   for (int64_t g = part.first; g < part.last; ++g) {
@@ -142,11 +158,14 @@ void AttendJob::RunUnsealed(int head, const Part& part, const ThreadMemory& memo
 
 void AttendJob::RunDense(int head, int64_t first_token, const Part& part,
                          const ThreadMemory& memory, const SoftmaxState& state) const {
-  const DenseSegment& segment = rows_.kv.dense[part.index];
+  const DenseSegment segment = SegmentOf(part.index);
   const int64_t first_seen = rows_.first_position + first_token - segment.first_position + 1;
+  // With a window, what a row sees ends where it begins plus the window, wherever the segment ends.
+  const int64_t window = std::min(args_.window, kMostWindow);
+  const int64_t most = segment.rows + window;
   for (int64_t row = 0; row < state.rows; ++row) {
     memory.visible[row] =
-        static_cast<int32_t>(std::clamp(first_seen + row / gqa_, int64_t{0}, segment.rows));
+        static_cast<int32_t>(std::clamp(first_seen + row / gqa_, int64_t{0}, most));
   }
   const int64_t head_bytes = DenseRowsAt(segment, head_dim_, head);
   DenseWork work;
@@ -158,6 +177,9 @@ void AttendJob::RunDense(int head, int64_t first_token, const Part& part,
   work.first = part.first;
   work.last = part.last;
   work.visible = memory.visible;
+  work.begin = window > 0 ? rows_.kv.dense[part.index].first_row : 0;
+  work.window = static_cast<int32_t>(window);
+  work.softcap = Softcap();
   work.converted = memory.converted;
   work.state = state;
   (in_pairs_ ? kernels_.pairs : kernels_.dense)(work);

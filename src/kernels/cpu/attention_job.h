@@ -1,9 +1,9 @@
 // One sequence's part of a call of Attend: its splits, and what a unit of work does with one.
 //
 // The context of a view is cut at fixed places: every kSplitGroups groups of a run, every
-// kSplitRows rows of a dense segment. A row's result is the fold of its splits' partial states from
-// the first to the last, whoever computed them. A split that a row does not see leaves its total
-// unchanged bit for bit.
+// kSplitRows rows of a dense segment; with a window, whose views begin anywhere, of its storage. A
+// row's result is the fold of its splits' partial states from the first to the last, whoever
+// computed them. A split that a row does not see leaves its total unchanged bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,19 @@
 
 namespace quantspec::cpu {
 
+// What an Attend with a window reads of a segment: from the beginning of its storage on, so that
+// places in it are the same ones in every view.
+DenseSegment FromStorage(DenseSegment segment);
+
 // The splits of a view: those of its runs, then those of its dense segments.
 struct Splits {
   int64_t runs[kMaxRuns] = {};
   int64_t dense[kMaxDenseSegments] = {};
   int64_t sealed = 0;  // of all runs
   int64_t total = 0;
+  int64_t first_dense[kMaxDenseSegments] = {};  // of a segment's storage, with a window; else 0
 
-  explicit Splits(const KvView& kv);
+  Splits(const KvView& kv, bool has_window);
 };
 
 // Tokens [first, first + count) of a sequence; a unit's rows are their query heads of one KV head.
@@ -79,6 +84,12 @@ class AttendJob {
                    const SoftmaxState& state) const;
   void RunDense(int head, int64_t first_token, const Part& part, const ThreadMemory& memory,
                 const SoftmaxState& state) const;
+  // A dense segment as its splits count its rows.
+  DenseSegment SegmentOf(int index) const {
+    const DenseSegment& segment = rows_.kv.dense[index];
+    return args_.window > 0 ? FromStorage(segment) : segment;
+  }
+  float Softcap() const;  // of scores in base 2
   const int32_t* SlotsOf(int head, const GroupRun& run) const {
     return run.slots + (run.by_head ? head * run.count : 0);
   }

@@ -60,7 +60,8 @@ struct SealedWork {
   int64_t groups;
   int64_t begin, end;  // of these, the ones to attend over
   PlaneFetch fetch;
-  float* lanes;  // [rows][3][16], for its own use
+  float softcap;  // of scores in base 2; 0: none
+  float* lanes;   // [rows][3][16], for its own use
   // [end - begin][state.padded], out, if not null: log2 of each group's sum of 2^score, within 0.1.
   float* masses;
   SoftmaxState state;
@@ -74,7 +75,10 @@ struct DenseWork {
   const std::byte* values;
   int64_t first;  // rows [first, last) of the segment; first is a multiple of kDenseTile
   int64_t last;
-  const int32_t* visible;  // [rows] segment rows that a row sees; never falling
+  const int32_t* visible;  // [rows] a row sees segment rows below it; never falling
+  int64_t begin = 0;       // rows before it hold nothing
+  int32_t window = 0;      // of the rows that a row may see, the last ones that it does; 0: all
+  float softcap = 0;       // of scores in base 2; 0: none
   float* converted;        // [2][kDenseTile][head_dim], for its own use
   SoftmaxState state;
 };

@@ -80,7 +80,7 @@ void AttendPairTile(const DenseWork& work, const Pair* keys, const Pair* values,
                     int64_t first, int64_t last) {
   const int head_dim = work.head_dim;
   const int tokens = Clamp(work.visible[row + R - 1] - first, 0, last - first);
-  if (tokens == 0) return;
+  if (tokens == 0 || FirstSeen(work, row) >= first + tokens) return;
   const int pairs = head_dim / 2;
   // Whole vectors of neighbours; tokens that no row sees have weight 0.
   const int width = static_cast<int>(RoundUp(tokens, 2 * Words::kLanes));
@@ -89,6 +89,7 @@ void AttendPairTile(const DenseWork& work, const Pair* keys, const Pair* values,
   for (int t = 0; t < width; t += 32) {
     PairScores<R, 2>(keys + int64_t{t} * pairs, q, pairs, scores + t);
   }
+  if (work.window > 0 || work.softcap > 0) AdjustScores(work, row, R, first, width, scores);
   TileSoftmax tile;
   BeginTile(tile, work.state, row, R);
   for (int r = 0; r < R; ++r) {
@@ -150,7 +151,7 @@ inline void AttendPairs(const DenseWork& work) {
   const int64_t end = work.last < most ? work.last : most;
   Pair* keys = reinterpret_cast<Pair*>(work.converted);
   Pair* values = keys + kDenseTile * head_dim / 2;
-  for (int64_t first = work.first; first < end; first += kDenseTile) {
+  for (int64_t first = FirstTile(work); first < end; first += kDenseTile) {
     const int64_t last = first + kDenseTile < end ? first + kDenseTile : end;
     const int64_t at = first * head_dim;
     PairKeys(reinterpret_cast<const uint16_t*>(work.keys) + at, last - first, head_dim, keys);

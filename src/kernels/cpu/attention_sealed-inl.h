@@ -138,6 +138,23 @@ QS_ROW_FUNCTION void RoundQueries(int head_dim, float center, SealedTileMemory<R
   JoinLanes<R, Words::Add>(tile, 0, tile.q_base);
 }
 
+// Caps the scores of rows, which are then no longer integers to be scaled.
+template <int R>
+QS_ROW_FUNCTION void CapSealed(float softcap, SealedTileMemory<R>& tile) {
+  const F cap = Words::Set(softcap);
+  for (int r = 0; r < R; ++r) {
+    const F scale = Words::Broadcast(tile.q_scale + r), base = Words::Broadcast(tile.q_base + r);
+    for (int i = 0; i < kKvGroup; i += Words::kLanes) {
+      float* scores = tile.scores[r] + i;
+      Words::Store(scores, Capped(Words::Fma(Words::Load(scores), scale, base), cap));
+    }
+  }
+  for (int r = 0; r < 16; r += Words::kLanes) {
+    Words::Store(tile.q_base + r, Words::Zero());
+    Words::Store(tile.score_scale + r, Words::Set(kExp2Unit));
+  }
+}
+
 // What the weights of every row and one value group are relative to: the largest p_t S_t, or a
 // little more (Log2Above). So one scale serves all rows, and no maximum of p_t alone is needed.
 template <int R>
@@ -242,6 +259,7 @@ void SealedTile(const SealedWork& work, const SealedGroup& group, const GroupSca
   ScaleQueries<R>(work.q + row * head_dim, scales, head_dim, C::kStep, tile);
   RoundQueries<R>(head_dim, C::kKeyCenter, tile);
   KeyDots<C, R>(group.upper, group.lower, head_dim, tile);
+  if (work.softcap > 0) CapSealed<R>(work.softcap, tile);
   for (int part = 0; part < parts; ++part) {
     FindLargest<R>(scales, part, tile);
     RoundRows<R>(scales, part, C::kValueCenter, C::kStep, tile);

@@ -82,8 +82,8 @@ QS_INLINE F Exp2Half(F x) {
   return Words::AddBits(p, fixed);
 }
 
-// Makes weights of scores, the first `seen` of `width`; returns their sum.
-QS_ROW_FUNCTION float SoftmaxHalfRow(const float* scores, int seen, int width, float max,
+// Makes weights of scores, those in [from, seen) of `width`; returns their sum.
+QS_ROW_FUNCTION float SoftmaxHalfRow(const float* scores, int from, int seen, int width, float max,
                                      Pair* out) {
   const F unit = Words::Set(kExp2Unit);
   const F shift = Words::Set((-max - 1.0f) * kExp2Unit);
@@ -95,6 +95,7 @@ QS_ROW_FUNCTION float SoftmaxHalfRow(const float* scores, int seen, int width, f
       const int at = t + i * Words::kLanes;
       p[i] = Exp2Half(Words::Fma(Words::Load(scores + at), unit, shift));
       if (at + Words::kLanes > seen) p[i] = TileWords::First(p[i], seen - at);
+      if (at < from) p[i] = Words::Sub(p[i], TileWords::First(p[i], from - at));
       sum = Words::Add(sum, p[i]);
     }
     PairWords::StoreNeighbours(out + t / 2, p[0], p[1]);
@@ -143,6 +144,9 @@ inline void SoftmaxTile(const DenseWork& work, const TokenTile& tokens, RowTile&
   const int32_t* visible = work.visible + rows.row;
   const int most = Clamp(visible[rows.rows - 1] - tokens.first, 0, tokens.count);
   rows.width = static_cast<int>(RoundUp(most, 2 * Words::kLanes));
+  if (work.window > 0 || work.softcap > 0) {
+    AdjustScores(work, rows.row, rows.rows, tokens.first, rows.width, rows.scores);
+  }
   TileSoftmax tile;
   int seen[TileWords::kRows];
   BeginTile(tile, work.state, rows.row, rows.rows);
@@ -152,8 +156,9 @@ inline void SoftmaxTile(const DenseWork& work, const TokenTile& tokens, RowTile&
   }
   RescaleTile(tile, rows.rows);
   for (int r = 0; r < rows.rows; ++r) {
-    tile.sum[r] = SoftmaxHalfRow(rows.scores + r * kDenseTile, seen[r], rows.width, tile.new_max[r],
-                                 rows.weights + r * kWeightPairs);
+    const int from = Clamp(FirstSeen(work, rows.row + r) - tokens.first, 0, most);
+    tile.sum[r] = SoftmaxHalfRow(rows.scores + r * kDenseTile, from, seen[r], rows.width,
+                                 tile.new_max[r], rows.weights + r * kWeightPairs);
   }
   EndTile(tile, work.state, rows.row, rows.rows);
   Words::Store(rows.factor, Words::Load(tile.factor));
@@ -185,10 +190,15 @@ inline void AddRows(const DenseWork& work, const TokenTile& tokens, const RowTil
 // All rows against one tile of tokens. A tile of rows multiplies its scores between the weights and
 // the values of the one before, because a tile that is loaded waits long for what was just stored.
 inline void AttendTokenTile(const DenseWork& work, const TokenTile& tokens) {
-  const int64_t end = work.state.rows;
+  int64_t end = RoundUp(work.state.rows, TileWords::kRows);
   int64_t row = 0;
-  while (row + TileWords::kRows < end && work.visible[row + TileWords::kRows - 1] <= tokens.first) {
+  while (row + TileWords::kRows < work.state.rows &&
+         work.visible[row + TileWords::kRows - 1] <= tokens.first) {
     row += TileWords::kRows;
+  }
+  while (row + TileWords::kRows < end &&
+         FirstSeen(work, end - TileWords::kRows) >= tokens.first + tokens.count) {
+    end -= TileWords::kRows;
   }
   RowTile rows[2];
   int now = 0;
@@ -226,7 +236,7 @@ inline void AttendHalves(const DenseWork& work) {
   Pair* keys = reinterpret_cast<Pair*>(work.converted);
   Pair* values = keys + kDenseTile * PaddedPairs(head_dim);
   const TileScope scope;
-  for (int64_t first = work.first; first < end; first += kDenseTile) {
+  for (int64_t first = FirstTile(work); first < end; first += kDenseTile) {
     const int64_t last = first + kDenseTile < end ? first + kDenseTile : end;
     const int64_t at = first * head_dim;
     PairTileKeys(reinterpret_cast<const uint16_t*>(work.keys) + at, last - first, head_dim, keys);

@@ -21,6 +21,22 @@ QS_INLINE F Exp2(F x) {
   return Words::Scale2(p, n);
 }
 
+// cap tanh(x / cap), by its exponential.
+QS_INLINE F Capped(F x, F cap) {
+  // 2 log2(e), to the base that exponentials are taken to.
+  const F twice = Words::Div(Words::Mul(x, Words::Set(2.88539008f)), cap);
+  const F power = Exp2(Words::Min(twice, Words::Set(100.0f)));
+  return Words::Sub(cap, Words::Div(Words::Add(cap, cap), Words::Add(power, Words::Set(1.0f))));
+}
+
+// Caps a row of scores.
+QS_ROW_FUNCTION void CapRow(float* scores, int width, float cap) {
+  const F wide = Words::Set(cap);
+  for (int t = 0; t < width; t += Words::kLanes) {
+    Words::Store(scores + t, Capped(Words::Load(scores + t), wide));
+  }
+}
+
 // Rows worked on together: a tile's accumulators fill the registers.
 inline constexpr int kTileRows = Words::kRegisters == 32 ? 12 : Words::kRegisters == 16 ? 6 : 2;
 inline constexpr int kAccumulators = Words::kRegisters == 8 ? 8 : 2 * kTileRows;

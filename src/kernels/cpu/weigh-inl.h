@@ -18,6 +18,9 @@ void WeighTile(const WeighWork& work, const T* keys, int64_t row) {
   for (; t < width; t += 16) {
     KeyScores<T, R, 1>(keys + int64_t{t} * head_dim, q, head_dim, weights + t);
   }
+  if (work.softcap > 0) {
+    for (int r = 0; r < R; ++r) CapRow(weights + r * kDenseTile, width, work.softcap);
+  }
   float* max = work.state.max + row;
   for (int r = 0; r < R; ++r) {
     const int seen = Clamp(work.seen + (row + r) / work.gqa, 0, work.tokens);

@@ -23,7 +23,7 @@ class WeighCall {
       : args_(args),
         table_(table),
         scratch_(scratch),
-        splits_(args.kv),
+        splits_(args.kv, /*has_window=*/false),
         head_dim_(args.geometry.head_dim),
         heads_(args.geometry.kv_heads),
         gqa_(args.q_heads / args.geometry.kv_heads),
@@ -110,6 +110,7 @@ class WeighCall {
       work.keys = part_.run != nullptr ? SealedKeys(from) : DenseKeys(from);
       work.tokens = static_cast<int>(std::min<int64_t>(kDenseTile, part_.last - position));
       work.seen = call_.SeenFrom(position);
+      work.softcap = call_.args_.softcap * kLog2E;
       work.converted = memory_.converted;
       work.weights = record.weights;
       work.state = record.state;

@@ -18,6 +18,7 @@ struct WeighWork {
   const std::byte* keys;  // of whole blocks of 16 tokens
   int tokens;             // 1 to kDenseTile
   int64_t seen;           // tokens that the first rows see; the next token's rows see one more
+  float softcap;          // of scores in base 2; 0: none
   float* converted;       // [kDenseTile][head_dim], for its own use
   float* weights;         // out: [rows][kDenseTile] 2^(score - max)
   SoftmaxState state;     // out, of this tile alone

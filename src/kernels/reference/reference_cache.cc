@@ -7,6 +7,7 @@
 
 namespace quantspec {
 
+using reference::Capped;
 using reference::CodesOf;
 using reference::DenseIndex;
 using reference::Group;
@@ -125,7 +126,8 @@ namespace {
 // Calls visit(key(channel), value(channel)) for every token that a query at `position` sees, in the
 // order of the view.
 template <typename Visit>
-void ForEachToken(KvGeometry geometry, const KvView& kv, int head, int64_t position, Visit visit) {
+void ForEachToken(KvGeometry geometry, const KvView& kv, int head, int64_t position, int64_t window,
+                  Visit visit) {
   for (int i = 0; i < kv.run_count; ++i) {
     const GroupRun& run = kv.runs[i];
     const int32_t* slots = run.slots + (run.by_head ? head * run.count : 0);
@@ -140,6 +142,7 @@ void ForEachToken(KvGeometry geometry, const KvView& kv, int head, int64_t posit
   for (int s = 0; s < kv.dense_count; ++s) {
     const DenseSegment& segment = kv.dense[s];
     for (int64_t i = 0; i < segment.rows && segment.first_position + i <= position; ++i) {
+      if (window > 0 && segment.first_position + i <= position - window) continue;
       const int64_t row = segment.first_row + i;
       visit(
           [&](int c) {
@@ -185,16 +188,16 @@ void ReferenceBackend::AttendSequence(const AttendArgs& args, const AttendRows& 
       const int head = q_head / heads_per_kv;
       int64_t tokens = 0;
       double highest = -INFINITY;
-      ForEachToken(geometry, rows.kv, head, position, [&](auto key, auto) {
+      ForEachToken(geometry, rows.kv, head, position, args.window, [&](auto key, auto) {
         double score = 0.0;
         for (int c = 0; c < head_dim; ++c) score += double{q[c]} * key(c);
-        scores[tokens] = score * args.scale;
+        scores[tokens] = Capped(score * args.scale, args.softcap);
         highest = std::max(highest, scores[tokens++]);
       });
       double sum = 0.0;
       double out[256] = {};
       int64_t token = 0;
-      ForEachToken(geometry, rows.kv, head, position, [&](auto, auto value) {
+      ForEachToken(geometry, rows.kv, head, position, args.window, [&](auto, auto value) {
         const double weight = std::exp(scores[token++] - highest);
         sum += weight;
         for (int c = 0; c < head_dim; ++c) out[c] += weight * value(c);

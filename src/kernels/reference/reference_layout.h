@@ -1,6 +1,7 @@
 // Where the reference backend keeps a cache: reference_backend.h has the layouts.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "base/float16.h"
@@ -24,6 +25,11 @@ inline void StoreDense(KvType type, std::byte* data, int64_t index, float value)
   } else {
     reinterpret_cast<F16*>(data)[index] = F16FromFloatSaturated(value);
   }
+}
+
+// A score as AttendArgs::softcap has it.
+inline double Capped(double score, float softcap) {
+  return softcap == 0 ? score : softcap * std::tanh(score / softcap);
 }
 
 inline int64_t CodesOf(KvGeometry geometry) { return int64_t{kKvGroup} * geometry.head_dim; }

@@ -8,6 +8,7 @@
 namespace quantspec {
 namespace {
 
+using reference::Capped;
 using reference::DenseIndex;
 using reference::Group;
 using reference::GroupAt;
@@ -72,7 +73,7 @@ void ReferenceBackend::DoWeighRows(const WeighArgs& args) noexcept {
         VisitToken(geometry, args.kv, q_head / heads_per_kv, t, [&](auto key, auto) {
           for (int c = 0; c < head_dim; ++c) score += double{q[c]} * key(c);
         });
-        scores[t] = score * args.scale;
+        scores[t] = Capped(score * args.scale, args.softcap);
         highest = std::max(highest, scores[t]);
       }
       for (int64_t t = 0; t < seen; ++t) sum += std::exp(scores[t] - highest);
