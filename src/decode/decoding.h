@@ -96,8 +96,6 @@ class Decoding {
   std::span<const Token> NewTokens() const;
   // With GenerateOptions::logprobs: of the new token at `index`, its own first, then the likeliest.
   std::span<const TokenLogprob> NewLogprobs(int index) const;
-  // Rounds, drafts and times of the rounds that have ended.
-  const GenerateStats& stats() const { return stats_; }
   // Only the first `count` (1 or more) of the new tokens are kept, and generation ends after them:
   // kInterrupted, unless the last of them ended it anyway.
   void CutNewTokens(int count);
