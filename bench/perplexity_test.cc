@@ -82,6 +82,7 @@ class LetterSession : public Session {
     drafted_ = reader == Reader::kDraft;
     return logits_;
   }
+  int RewindLength(int most) const override { return most; }
   void Rewind(int to) override {
     EXPECT_FALSE(drafted_ && to > committed_) << "drafted tokens kept";
     tokens_.resize(static_cast<size_t>(to));

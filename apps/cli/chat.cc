@@ -20,8 +20,6 @@ struct Options {
   std::string chat_template;  // a file
 };
 
-constexpr int kRewindTokens = 256;  // a session goes back to multiples of these
-
 constexpr const char* kHelp =
     "/clear  forgets the conversation (documents and system message stay)\n"
     "/exit   ends the program, as Ctrl-D does\n"
@@ -98,10 +96,7 @@ class Conversation {
     const auto common =
         static_cast<int>(std::mismatch(held_.begin(), end, prompt.begin()).first - held_.begin());
     if (common == static_cast<int>(held_.size())) return;  // the last of them may be pending
-    const bool keeps_any = options_.model.session.cache == CacheKind::kFull;
-    const int length = keeps_any
-                           ? std::min(common, session_->length())
-                           : std::min(common, session_->sealed()) / kRewindTokens * kRewindTokens;
+    const int length = session_->RewindLength(common);
     session_->Rewind(length);
     held_.resize(static_cast<size_t>(length));
   }

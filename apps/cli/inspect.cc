@@ -105,6 +105,7 @@ void PrintAsText(const ModelOptions& options, const ModelFile& file, const Memor
   row("weights", plan.bytes.weights);
   row("pool", plan.bytes.pool);
   row(options.capacity.sequences == 1 ? "tail" : "tails", plan.bytes.tail);
+  if (plan.bytes.windows > 0) row("windows", plan.bytes.windows);
   row("scratch", plan.bytes.scratch);
   row("total", plan.bytes.total());
   row("available", plan.available_bytes);

@@ -22,8 +22,9 @@ void PrintJson(const Json& json) {
 }
 
 Json MemoryJson(const MemoryBytes& bytes) {
-  return {{"weights", bytes.weights}, {"pool", bytes.pool},       {"tail", bytes.tail},
-          {"cache", bytes.cache()},   {"scratch", bytes.scratch}, {"total", bytes.total()}};
+  return {{"weights", bytes.weights}, {"pool", bytes.pool},     {"tail", bytes.tail},
+          {"windows", bytes.windows}, {"cache", bytes.cache()}, {"scratch", bytes.scratch},
+          {"total", bytes.total()}};
 }
 
 Json GammaJson(int gamma) { return gamma == kGammaAuto ? Json("auto") : Json(gamma); }

@@ -14,7 +14,7 @@ using Json = nlohmann::ordered_json;  // keys stay in the order they were writte
 // One line; bytes that are not UTF-8 become U+FFFD.
 void PrintJson(const Json& json);
 
-Json MemoryJson(const MemoryBytes& bytes);  // {weights, pool, tail, cache, scratch, total}
+Json MemoryJson(const MemoryBytes& bytes);  // {weights, pool, tail, windows, cache, scratch, total}
 Json GammaJson(int gamma);                  // a number or "auto"
 // The share, or null if nothing was drafted.
 Json AcceptanceJson(int64_t accepted, int64_t drafted);

@@ -50,8 +50,11 @@ class Session {
   // what the target stepped over and drops what the draft did.
   virtual std::span<const float> Step(Reader reader, std::span<const Token> tokens) = 0;
   // Without an open step: forgets the tokens from `length` on, a multiple of 256 up to what is
-  // sealed, or 0; any number with CacheKind::kFull. Throws Error{kUsage} for others.
+  // sealed, or 0; any number with CacheKind::kFull. Of a model with attention windows, one that is
+  // not so far back that its rows were overwritten, or 0. Throws Error{kUsage} for others.
   virtual void Rewind(int length) = 0;
+  // The largest length, at most `most`, that Rewind takes when no step is open.
+  virtual int RewindLength(int most) const = 0;
   // The most tokens the next Step may append: to where a group is sealed or the end of the context.
   virtual int step_room() const = 0;
   // Tokens in sealed groups, which the next step reads quantised; 0 with CacheKind::kFull.

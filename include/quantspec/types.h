@@ -173,9 +173,10 @@ struct MemoryBytes {
   uint64_t weights = 0;
   uint64_t pool = 0;     // sealed groups of the cache, once an engine
   uint64_t tail = 0;     // of all sequences: dense keys and values, and what else each needs
+  uint64_t windows = 0;  // of all sequences: rows of layers with an attention window
   uint64_t scratch = 0;  // activations and kernel scratch, once an engine
-  uint64_t cache() const { return pool + tail; }
-  uint64_t total() const { return weights + pool + tail + scratch; }
+  uint64_t cache() const { return pool + tail + windows; }
+  uint64_t total() const { return weights + cache() + scratch; }
 };
 
 // The prompt store: chunks of 256 tokens that were read before. On disk only where a folder was

@@ -20,7 +20,8 @@ constexpr int64_t kAutoLeastGroups = 12;
 // Fewer would hardly be a draft's context.
 constexpr int64_t kLeastRows = 64;
 
-// Reads the target's cache as the target does: for drafts that no model makes.
+// Reads the target's cache as the target does: for drafts that no model makes, and for models whose
+// layers have windows.
 class WholePolicy : public DraftPolicy {
  public:
   void BeginStep(Backend&, const PolicyStep&) override {}
@@ -96,6 +97,7 @@ int64_t DraftRows(const DraftOptions& draft, int64_t tokens) {
 }
 
 uint64_t DraftPolicyBytes(const DraftPolicySpec& spec, const Backend& backend) {
+  if (spec.layers == 0) return 0;
   switch (spec.draft.kind) {
     case DraftKind::kGroups:
     case DraftKind::kUpper:
@@ -112,6 +114,7 @@ uint64_t DraftPolicyBytes(const DraftPolicySpec& spec, const Backend& backend) {
 }
 
 std::unique_ptr<DraftPolicy> MakeDraftPolicy(const DraftPolicySpec& spec, const Backend& backend) {
+  if (spec.layers == 0) return std::make_unique<WholePolicy>();
   switch (spec.draft.kind) {
     case DraftKind::kGroups:
     case DraftKind::kUpper:

@@ -24,13 +24,15 @@ struct PolicyStep {
   int first_position = 0;
   int rows = 0;
   int committed = 0;  // tokens before them that are final
-  // What the target reads of a layer in this step; valid during BeginStep.
+  // What the target reads of a layer in this step, as DraftPolicy counts layers; valid during
+  // BeginStep.
   FunctionRef<KvView(int layer)> view;
   StepPart part = StepPart::kDecode;
 };
 
 // Belongs to one sequence. A step of a model calls BeginStep, then for every layer either View (the
-// draft's step) or TakeQueries and Masses (the target's), then EndStep.
+// draft's step) or TakeQueries and Masses (the target's), then EndStep. Layers with a window have
+// no part in this, and are not counted: drafts read of them what the target does.
 class DraftPolicy {
  public:
   virtual ~DraftPolicy() = default;
@@ -63,7 +65,8 @@ struct DraftPolicySpec {
   KvGeometry geometry;
   KvType dense_type = KvType::kF16;
   int q_heads = 0;
-  int layers = 0;
+  int layers = 0;         // without a window
+  float softcap = 0;      // of their scores, as in AttendArgs
   int context = 0;        // tokens that a sequence holds at most
   float score_scale = 0;  // AttendArgs::scale; 0: 1 / sqrt(head_dim)
   bool is_sealed = true;  // the cache has sealed groups

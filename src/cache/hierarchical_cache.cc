@@ -18,16 +18,16 @@ size_t TableBytes(const KvCacheSpec& spec) {
 
 uint64_t HierarchicalCache::Bytes(const KvCacheSpec& spec, const Backend& backend) {
   const size_t block = backend.DenseBytes(spec.geometry, spec.dense_type, kKvGroup);
-  return static_cast<uint64_t>(spec.layers) * 4 * block + TableBytes(spec);
+  return static_cast<uint64_t>(spec.FullLayers()) * 4 * block + TableBytes(spec);
 }
 
 HierarchicalCache::HierarchicalCache(const KvCacheSpec& spec, const Backend& backend,
                                      const PoolAccess& access)
-    : KvCache(spec),
+    : KvCache(spec, backend),
       backend_(backend),
       access_(access),
       memory_(backend.Allocate(Bytes(spec, backend))),
-      layers_(static_cast<size_t>(spec.layers)) {
+      layers_(static_cast<size_t>(spec.FullLayers())) {
   std::byte* next = memory_.data();
   for (Blocks& layer : layers_) {
     for (DenseSegment& block : layer.block) block = CarveDense(next, spec, backend, kKvGroup);
@@ -57,24 +57,26 @@ int HierarchicalCache::PromptRoom() const {
   return std::min(kChunkTokens - length_ % kChunkTokens, spec_.context - length_);
 }
 
-DenseSegment HierarchicalCache::TailBlock(int layer, int index) const {
+DenseSegment HierarchicalCache::TailBlock(int place, int index) const {
   const int number = static_cast<int>(slots_.size()) + index;
-  DenseSegment block = layers_[static_cast<size_t>(layer)].block[number % 2];
+  DenseSegment block = layers_[static_cast<size_t>(place)].block[number % 2];
   block.first_position = int64_t{number} * kKvGroup;
   block.rows = std::clamp<int64_t>(length_ - block.first_position, 0, kKvGroup);
   return block;
 }
 
 KvView HierarchicalCache::View(int layer) const {
+  const int place = PlaceOf(layer);
+  if (IsWindowed(layer)) return rings_.View(place, committed_, length_);
   KvView view;
-  view.sealed = access_.pool->Layer(layer);
+  view.sealed = access_.pool->Layer(place);
   if (!slots_.empty()) {
     view.runs[0].slots = slot_table_;
     view.runs[0].count = static_cast<int64_t>(slots_.size());
     view.run_count = 1;
   }
   for (int index = 0; index < 2; ++index) {
-    const DenseSegment block = TailBlock(layer, index);
+    const DenseSegment block = TailBlock(place, index);
     if (block.rows > 0) view.dense[view.dense_count++] = block;
   }
   return view;
@@ -125,8 +127,8 @@ void HierarchicalCache::RetakeSlots(int count) {
 void HierarchicalCache::SealTo(Backend& backend, int tokens) {
   while (Sealed() < tokens) {
     const int32_t slot = TakeSlot(access_, slots_.empty() ? -1 : slots_.back());
-    for (int layer = 0; layer < spec_.layers; ++layer) {
-      backend.SealKv(spec_.geometry, TailBlock(layer, 0), 0, access_.pool->Layer(layer), slot);
+    for (int place = 0; place < spec_.FullLayers(); ++place) {
+      backend.SealKv(spec_.geometry, TailBlock(place, 0), 0, access_.pool->Layer(place), slot);
     }
     AddSlot(slot);
   }
@@ -148,19 +150,24 @@ void HierarchicalCache::Commit(Backend& backend, RowKind kind) {
 }
 
 bool HierarchicalCache::CanRewind(int length) const {
-  return length == committed_ || (length >= 0 && length % kChunkTokens == 0 && length <= Sealed());
+  if (length == committed_) return true;
+  return length >= 0 && length % kChunkTokens == 0 && length <= Sealed() &&
+         rings_.CanRewind(length);
 }
 
 void HierarchicalCache::Rewind(int length) {
   QS_CHECK(length_ == committed_ && CanRewind(length));
   if (length == committed_) return;
+  rings_.Rewind(length);
   while (Sealed() > length) ReleaseLastSlot();
   length_ = committed_ = length;
   if (length <= first_generated_) first_generated_ = std::numeric_limits<int>::max();
 }
 
-void HierarchicalCache::AttachChunk(std::span<const int32_t> slots) {
+void HierarchicalCache::AttachChunk(Backend& backend, std::span<const int32_t> slots,
+                                    std::span<const DenseSegment> rows) {
   QS_CHECK(length_ == committed_ && length_ == Sealed() && IsShareable());
+  rings_.LoadChunk(backend, length_, rows);
   for (const int32_t slot : slots) {
     access_.pool->Share(slot);
     AddSlot(slot);
@@ -186,38 +193,46 @@ std::unique_ptr<KvCache> HierarchicalCache::Fork(Backend& backend) const {
   }
   copy->length_ = copy->committed_ = length_;
   copy->first_generated_ = first_generated_;
-  for (int layer = 0; layer < spec_.layers; ++layer) {
+  for (int place = 0; place < spec_.FullLayers(); ++place) {
     for (int index = 0; index < 2; ++index) {
-      const DenseSegment from = TailBlock(layer, index);
+      const DenseSegment from = TailBlock(place, index);
       if (from.rows == 0) continue;
-      backend.CopyKv(spec_.geometry, from, 0, from.rows, copy->TailBlock(layer, index), 0);
+      backend.CopyKv(spec_.geometry, from, 0, from.rows, copy->TailBlock(place, index), 0);
     }
   }
+  copy->rings_.CopyFrom(backend, rings_, length_);
   return copy;
+}
+
+void HierarchicalCache::AddPlane(Digest& digest, const Backend& backend, const std::byte* plane,
+                                 size_t group_bytes) const {
+  const auto heads = static_cast<size_t>(spec_.geometry.kv_heads);
+  const size_t of_head = group_bytes / heads;
+  std::vector<std::byte> bytes(of_head);
+  for (size_t head = 0; head < heads; ++head) {
+    for (const int32_t slot : slots_) {
+      const size_t at =
+          head * static_cast<size_t>(access_.pool->slots()) + static_cast<size_t>(slot);
+      backend.Download(plane + at * of_head, of_head, bytes.data());
+      digest.Add(bytes);
+    }
+  }
 }
 
 void HierarchicalCache::AddTo(Digest& digest, const Backend& backend) const {
   const SealedBytes& group = access_.pool->group_bytes();
-  const auto heads = static_cast<size_t>(spec_.geometry.kv_heads);
-  std::vector<std::byte> bytes(std::max(group.upper, group.scales) / heads);
-  const auto add_plane = [&](const SealedSegment& layer, const std::byte* plane,
-                             size_t group_bytes) {
-    const size_t of_head = group_bytes / heads;
-    for (size_t head = 0; head < heads; ++head) {
-      for (const int32_t slot : slots_) {
-        const size_t at = head * static_cast<size_t>(layer.capacity) + static_cast<size_t>(slot);
-        backend.Download(plane + at * of_head, of_head, bytes.data());
-        digest.Add({bytes.data(), of_head});
-      }
-    }
-  };
   for (int layer = 0; layer < spec_.layers; ++layer) {
-    const SealedSegment& sealed = access_.pool->Layer(layer);
-    add_plane(sealed, sealed.upper, group.upper);
-    add_plane(sealed, sealed.lower, group.lower);
-    add_plane(sealed, sealed.scales, group.scales);
+    const int place = PlaceOf(layer);
+    if (IsWindowed(layer)) {
+      rings_.AddTo(digest, backend, place, length_);
+      continue;
+    }
+    const SealedSegment& sealed = access_.pool->Layer(place);
+    AddPlane(digest, backend, sealed.upper, group.upper);
+    AddPlane(digest, backend, sealed.lower, group.lower);
+    AddPlane(digest, backend, sealed.scales, group.scales);
     for (int index = 0; index < 2; ++index) {
-      AddRows(digest, backend, spec_.geometry, TailBlock(layer, index));
+      AddRows(digest, backend, spec_.geometry, TailBlock(place, index));
     }
   }
 }

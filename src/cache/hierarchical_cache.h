@@ -5,7 +5,7 @@
 // older block C_F1 and the newer one C_F2 swap roles without copying. While decoding, C_F1 is
 // sealed when a round has filled C_F2; a prompt seals both at the end of each chunk. Room() ends
 // where a group is sealed, so that moment depends on the tokens alone. [quantspec 4.3.2, Algorithm
-// 1]
+// 1] Layers with a window have no part in this: they keep that window in 16 bits.
 #pragma once
 
 #include <limits>
@@ -17,6 +17,7 @@ namespace quantspec {
 
 class HierarchicalCache : public KvCache {
  public:
+  // Besides the rings.
   static uint64_t Bytes(const KvCacheSpec& spec, const Backend& backend);
   HierarchicalCache(const KvCacheSpec& spec, const Backend& backend, const PoolAccess& access);
   ~HierarchicalCache() override;
@@ -31,7 +32,8 @@ class HierarchicalCache : public KvCache {
   void Rewind(int length) override;
   std::span<const int32_t> Slots() const override { return slots_; }
   bool IsShareable() const override { return first_generated_ >= committed_; }
-  void AttachChunk(std::span<const int32_t> slots) override;
+  void AttachChunk(Backend& backend, std::span<const int32_t> slots,
+                   std::span<const DenseSegment> rows = {}) override;
   void ReplaceLastChunk(std::span<const int32_t> slots) override;
   bool Promise(int slots) override;
   void DropSlots() override;
@@ -43,8 +45,12 @@ class HierarchicalCache : public KvCache {
   struct Blocks {
     DenseSegment block[2];
   };
-  // Block `index` of the tail, 0 = C_F1, as it stands now.
-  DenseSegment TailBlock(int layer, int index) const;
+  // Block `index` of the tail, 0 = C_F1, as it stands now, of the layer at a place among those
+  // without a window.
+  DenseSegment TailBlock(int place, int index) const;
+  // Adds a plane of the sealed groups to a digest.
+  void AddPlane(Digest& digest, const Backend& backend, const std::byte* plane,
+                size_t group_bytes) const;
   // Seals groups until `tokens` tokens are sealed.
   void SealTo(Backend& backend, int tokens);
   void AddSlot(int32_t slot);
@@ -53,7 +59,7 @@ class HierarchicalCache : public KvCache {
   const Backend& backend_;
   PoolAccess access_;
   DeviceMemory memory_;
-  std::vector<Blocks> layers_;
+  std::vector<Blocks> layers_;     // without a window
   std::vector<int32_t> slots_;     // of the sealed groups, in order
   int32_t* slot_table_ = nullptr;  // the same, device memory
   int promised_ = 0;               // reserved in the pool; those in slots_ included unless it grows

@@ -7,9 +7,18 @@
 
 namespace quantspec {
 
+KvCache::KvCache(const KvCacheSpec& spec, const Backend& backend)
+    : spec_(spec), rings_(spec, backend) {
+  int windowed = 0;
+  for (int layer = 0; layer < spec.layers; ++layer) {
+    places_.push_back(IsWindowed(layer) ? windowed++ : layer - windowed);
+  }
+}
+
 void KvCache::Extend(int rows) {
   QS_CHECK(rows >= 0 && rows <= Room());
   length_ += rows;
+  rings_.Extend(length_);
 }
 
 void KvCache::Truncate(int length) {
@@ -27,8 +36,9 @@ int32_t TakeSlot(const PoolAccess& access, int32_t after) {
 }
 
 uint64_t KvCacheBytes(const KvCacheSpec& spec, const Backend& backend) {
-  return spec.kind == CacheKind::kFull ? FullCache::Bytes(spec, backend)
-                                       : HierarchicalCache::Bytes(spec, backend);
+  return WindowRings::Bytes(spec, backend) + (spec.kind == CacheKind::kFull
+                                                  ? FullCache::Bytes(spec, backend)
+                                                  : HierarchicalCache::Bytes(spec, backend));
 }
 
 int SlotsOf(const KvCacheSpec& spec) {
@@ -38,6 +48,7 @@ int SlotsOf(const KvCacheSpec& spec) {
 std::unique_ptr<KvCache> MakeKvCache(const KvCacheSpec& spec, const Backend& backend,
                                      const PoolAccess& access) {
   QS_CHECK(spec.layers > 0 && spec.context > 0);
+  QS_CHECK(spec.windows.empty() || spec.windows.size() == static_cast<size_t>(spec.layers));
   if (spec.kind == CacheKind::kFull) return std::make_unique<FullCache>(spec, backend);
   return std::make_unique<HierarchicalCache>(spec, backend, access);
 }

@@ -13,9 +13,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/hash.h"
 #include "cache/group_pool.h"
+#include "cache/kv_cache_spec.h"
+#include "cache/window_rings.h"
 #include "kernels/backend.h"
 #include "quantspec/types.h"
 
@@ -28,22 +31,10 @@ inline constexpr int kChunkTokens = 2 * kKvGroup;
 // when they are committed.
 enum class RowKind : uint8_t { kPrompt, kDecode };
 
-struct KvCacheSpec {
-  CacheKind kind = CacheKind::kHierarchical;
-  KvType dense_type = KvType::kF16;
-  KvGeometry geometry;
-  int layers = 0;
-  int context = 0;  // tokens
-  // Tokens that slots are reserved for when the cache is made; others are promised one by one
-  // (KvCache::Promise). 0: the context, until the end.
-  int reserve = 0;
-
-  bool grows() const { return reserve > 0; }
-};
-
 class KvCache {
  public:
-  explicit KvCache(const KvCacheSpec& spec) : spec_(spec) {}
+  // Takes the rings of the layers with a window. Throws Error{kMemory}.
+  KvCache(const KvCacheSpec& spec, const Backend& backend);
   virtual ~KvCache() = default;
 
   const KvCacheSpec& spec() const { return spec_; }
@@ -70,7 +61,8 @@ class KvCache {
   // The first Length() tokens are final: seals what is due.
   virtual void Commit(Backend& backend, RowKind kind) = 0;
   // True if the cache can be cut to `length` tokens: its present length, a multiple of kChunkTokens
-  // within the sealed part (hierarchical), or any shorter one (full).
+  // within the sealed part (hierarchical), or any shorter one (full); and with windows one whose
+  // newest rows were not overwritten since, or 0.
   virtual bool CanRewind(int length) const = 0;
   // Forgets the committed tokens from `length` on. No round is open.
   virtual void Rewind(int length) = 0;
@@ -79,10 +71,16 @@ class KvCache {
   virtual std::span<const int32_t> Slots() const { return {}; }
   // True if sealed chunks may be shared with other sequences: every committed row is a prompt's.
   virtual bool IsShareable() const { return false; }
-  // Appends a chunk that is sealed already. IsShareable(), and every token is sealed.
-  virtual void AttachChunk(std::span<const int32_t>) {}
+  // Appends a chunk that is sealed already. IsShareable(), and every token is sealed. `rows` are
+  // what SaveChunk left of it; empty: nothing will be read of its layers with a window.
+  virtual void AttachChunk(Backend&, std::span<const int32_t> /*slots*/,
+                           std::span<const DenseSegment> /*rows*/ = {}) {}
   // Puts equal slots in the place of the last chunk's own ones.
   virtual void ReplaceLastChunk(std::span<const int32_t>) {}
+  // Copies the last chunk's rows of the layers with a window, a segment of kChunkTokens rows each.
+  void SaveLastChunk(Backend& backend, std::span<const DenseSegment> rows) const {
+    rings_.SaveChunk(backend, length_ - kChunkTokens, rows);
+  }
 
   // Makes sure that `slots` more groups can be sealed or attached, as far as the context goes;
   // false if the pool has no room for them now. Always true unless the cache grows.
@@ -99,7 +97,13 @@ class KvCache {
   virtual void AddTo(Digest& digest, const Backend& backend) const = 0;
 
  protected:
+  bool IsWindowed(int layer) const { return spec_.Window(layer) > 0; }
+  // Of a layer: its number among those with a window, or among those without.
+  int PlaceOf(int layer) const { return places_[static_cast<size_t>(layer)]; }
+
   KvCacheSpec spec_;
+  WindowRings rings_;
+  std::vector<int> places_;
   int length_ = 0;
   int committed_ = 0;
 };

@@ -7,143 +7,15 @@
 #include <random>
 #include <vector>
 
-#include "cache/draft_policy.h"
+#include "cache/cache_user.h"
 #include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
 
-constexpr KvGeometry kGeometry{2, 64};
-constexpr int kWidth = 128;
-constexpr int kLayers = 2;
-
-KvCacheSpec SpecOf(CacheKind kind, int context) {
-  KvCacheSpec spec;
-  spec.kind = kind;
-  spec.geometry = kGeometry;
-  spec.layers = kLayers;
-  spec.context = context;
-  return spec;
-}
-
-// The value of channel `c` of `position`: distinct, exact in f16.
-float ValueAt(int layer, int position, int channel, bool is_value) {
-  return static_cast<float>((position * 7 + channel * 3 + layer * 11 + (is_value ? 5 : 0)) % 512) /
-         8.0f;
-}
-
-// A pool and what caches need of an engine.
-struct World {
-  explicit World(int slots) : backend(MakeReferenceBackend()) {
-    ScratchLimits limits;
-    limits.rows = 64;
-    limits.inputs = 256;
-    limits.step_rows = 32;
-    limits.sequences = 1;
-    limits.positions = (slots + 2) * kKvGroup;
-    limits.geometry = kGeometry;
-    limits.q_heads = 2;
-    backend->Reserve(limits);
-    pool = std::make_unique<GroupPool>(GroupPoolSpec{kGeometry, kLayers, slots}, *backend);
-  }
-  PoolAccess access() { return {pool.get(), nullptr, nullptr}; }
-
-  std::unique_ptr<Backend> backend;
-  std::unique_ptr<GroupPool> pool;
-};
-
-class CacheUser {
- public:
-  CacheUser(World& world, CacheKind kind, int context)
-      : world_(world), cache_(MakeKvCache(SpecOf(kind, context), backend(), world.access())) {}
-
-  // Appends rows as a step does; `garbage` writes what a draft would.
-  void Append(int rows, bool garbage = false) {
-    const int position = cache_->Length();
-    cache_->Extend(rows);
-    for (int layer = 0; layer < kLayers; ++layer) {
-      Fill(layer, position, rows, garbage);
-      Store(layer, position, rows);
-    }
-  }
-  // Commits a prompt of `tokens` in pieces of at most `piece`.
-  void Prompt(int tokens, int piece = kChunkTokens) {
-    cache_->StartPrompt(backend());
-    for (int left = tokens; left > 0;) {
-      const int rows = std::min({left, piece, cache_->PromptRoom()});
-      Append(rows);
-      cache_->Commit(backend(), RowKind::kPrompt);
-      left -= rows;
-    }
-  }
-  // Generates `tokens` one by one.
-  void Generate(int tokens) {
-    for (int i = 0; i < tokens; ++i) {
-      Append(1);
-      cache_->Commit(backend(), RowKind::kDecode);
-    }
-  }
-  // Every live position stands in the view, in order, dense rows with their exact values.
-  void ExpectContents() {
-    for (int layer = 0; layer < kLayers; ++layer) {
-      const KvView view = cache_->View(layer);
-      int64_t next = view.Groups() * kKvGroup;
-      for (int s = 0; s < view.dense_count; ++s) {
-        const DenseSegment& segment = view.dense[s];
-        ASSERT_EQ(segment.first_position, next);
-        for (int64_t row = 0; row < segment.rows; ++row) ExpectRow(layer, segment, row);
-        next += segment.rows;
-      }
-      ASSERT_EQ(next, cache_->Length());
-    }
-  }
-  uint64_t DigestValue() const {
-    Digest digest;
-    cache_->AddTo(digest, *world_.backend);
-    return digest.value();
-  }
-  KvCache& cache() { return *cache_; }
-  Backend& backend() { return *world_.backend; }
-  void Take(std::unique_ptr<KvCache> cache) { cache_ = std::move(cache); }
-
- private:
-  void Store(int layer, int position, int rows) {
-    const KvView view = cache_->View(layer);
-    for (int i = 0; i < view.dense_count; ++i) {
-      const DenseSegment& segment = view.dense[i];
-      const int64_t first = std::max<int64_t>(position, segment.first_position);
-      const int64_t count = segment.first_position + segment.rows - first;
-      if (count <= 0) continue;
-      const ConstRows k(k_.data(), rows, kWidth), v(v_.data(), rows, kWidth);
-      backend().StoreKv(k.Rows(first - position, count), v.Rows(first - position, count), kGeometry,
-                        segment, first - segment.first_position);
-    }
-  }
-  void Fill(int layer, int position, int rows, bool garbage) {
-    k_.resize(static_cast<size_t>(rows) * kWidth);
-    v_.resize(k_.size());
-    for (int row = 0; row < rows; ++row) {
-      for (int c = 0; c < kWidth; ++c) {
-        const auto at = static_cast<size_t>(row * kWidth + c);
-        k_[at] = garbage ? 999.0f : ValueAt(layer, position + row, c, false);
-        v_[at] = garbage ? -999.0f : ValueAt(layer, position + row, c, true);
-      }
-    }
-  }
-  void ExpectRow(int layer, const DenseSegment& segment, int64_t row) {
-    std::vector<float> k(kWidth), v(kWidth);
-    backend().LoadKv(kGeometry, segment, row, k.data(), v.data());
-    const int position = static_cast<int>(segment.first_position + row);
-    for (int c = 0; c < kWidth; ++c) {
-      ASSERT_EQ(k[static_cast<size_t>(c)], ValueAt(layer, position, c, false));
-      ASSERT_EQ(v[static_cast<size_t>(c)], ValueAt(layer, position, c, true));
-    }
-  }
-
-  World& world_;
-  std::unique_ptr<KvCache> cache_;
-  std::vector<float> k_, v_;
-};
+using cache_user::CacheUser;
+using cache_user::SpecOf;
+using cache_user::World;
 
 constexpr CacheKind kBoth[] = {CacheKind::kFull, CacheKind::kHierarchical};
 
@@ -274,8 +146,8 @@ TEST(HierarchicalCache, SharesChunksAndNeverCopiesThem) {
       second(world, CacheKind::kHierarchical, 1000);
   first.Prompt(600);
   const int free = world.pool->free_slots();
-  second.cache().AttachChunk(first.cache().Slots().first(2));
-  second.cache().AttachChunk(first.cache().Slots().subspan(2, 2));
+  second.cache().AttachChunk(second.backend(), first.cache().Slots().first(2));
+  second.cache().AttachChunk(second.backend(), first.cache().Slots().subspan(2, 2));
   EXPECT_EQ(world.pool->free_slots(), free);
   EXPECT_EQ(second.cache().Length(), 512);
   second.Prompt(88);

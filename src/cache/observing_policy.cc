@@ -144,6 +144,7 @@ void ObservingPolicy::Choose(Backend& backend, const PolicyStep& step) {
   weigh.geometry = spec().geometry;
   weigh.q_heads = spec().q_heads;
   const bool is_scaled = !is_snapkv() || spec().draft.snapkv_scaled;
+  weigh.softcap = spec().softcap;
   weigh.scale = is_scaled ? ScoreScale(spec()) : 1.0f;
   weigh.q = ConstRows(ordered_, end - begin, query_width_);
   weigh.first_position = begin;

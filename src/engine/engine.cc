@@ -58,11 +58,17 @@ CoreBytes EngineImpl::CoreBytesOf(CacheKind cache) const {
 }
 
 uint64_t EngineImpl::BytesBeside(const SessionOptions& session) const {
-  const MemoryBytes bytes = file_->BytesFor(file_->ContextOf(session), session, capacity_);
-  const uint64_t tail = bytes.tail / static_cast<uint64_t>(capacity_.sequences);
-  if (core_ == nullptr) return bytes.pool + bytes.scratch + tail;
-  if (core_->has_pool() || session.cache == CacheKind::kFull) return tail;
-  return CoreBytesOf(session.cache).pool + tail;
+  const int context = file_->ContextOf(session);
+  const SequenceSpec sequence = SequenceOf(session);
+  const Backend& backend = core_ != nullptr ? core_->backend() : file_->sizing();
+  const uint64_t own = BytesOfSequence(file_->config(), sequence, backend) +
+                       WindowRings::Bytes(sequence.cache, backend);
+  const CoreLimits limits = core_ != nullptr ? core_->limits() : LimitsOf(capacity_, context);
+  const CoreBytes core = BytesOfCore(file_->config(), limits, session.cache, backend,
+                                     !options().prompt_store.empty());
+  if (core_ == nullptr) return core.pool + core.scratch + own;
+  if (core_->has_pool() || session.cache == CacheKind::kFull) return own;
+  return core.pool + own;
 }
 
 MemoryPlan EngineImpl::Plan(const SessionOptions& session) const {
@@ -170,6 +176,7 @@ std::unique_ptr<Session> EngineImpl::Open(const SessionOptions& session) const {
   parts.bytes.pool = core.pool;
   parts.bytes.scratch = core.scratch;
   parts.bytes.tail = BytesOfSequence(file_->config(), parts.sequence, backend);
+  parts.bytes.windows = WindowRings::Bytes(parts.sequence.cache, backend);
   CheckReservation(*parts.core, parts.sequence.cache);
   return OrOutOfMemory([&] { return MakeSession(parts); }, [&] { return AdviseContext(session); });
 }

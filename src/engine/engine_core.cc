@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace quantspec {
 namespace {
@@ -15,7 +16,9 @@ constexpr int kMostStepRows = 64;
 GroupPoolSpec CoreLimits::Pool(const ModelConfig& config) const {
   GroupPoolSpec spec;
   spec.geometry = {config.info.kv_heads, config.info.head_dim};
-  spec.layers = config.info.layers;
+  const std::vector<int> windows = config.Windows();
+  spec.layers =
+      static_cast<int>(windows.empty() ? config.info.layers : std::ranges::count(windows, 0));
   spec.slots = tokens / kKvGroup;
   return spec;
 }

@@ -29,7 +29,11 @@ SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
   SequenceSpec spec;
   spec.draft = options.draft;
   spec.q_heads = config.info.q_heads;
-  spec.score_scale = config.layer(0).ScoreScale();
+  for (int layer = 0; layer < config.info.layers; ++layer) {
+    if (config.WindowOf(layer) > 0) continue;
+    spec.score_scale = config.layer(layer).ScoreScale();
+    spec.softcap = config.layer(layer).attention_softcap;
+  }
   spec.reuse = options.reuse;
   spec.salt = options.salt;
   spec.cache.kind = options.cache;
@@ -37,6 +41,7 @@ SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
   spec.cache.dense_type = is_reference ? KvType::kF32 : KvType::kF16;
   spec.cache.geometry = {config.info.kv_heads, config.info.head_dim};
   spec.cache.layers = config.info.layers;
+  spec.cache.windows = config.Windows();
   spec.cache.context = context;
   return spec;
 }
@@ -59,7 +64,8 @@ CoreBytes BytesOfCore(const ModelConfig& config, const CoreLimits& limits, Cache
 
 uint64_t BytesOfSequence(const ModelConfig& config, const SequenceSpec& spec,
                          const Backend& backend) {
-  return Sequence::Bytes(spec, config, backend) + Decoding::Bytes(config.tokens);
+  return Sequence::Bytes(spec, config, backend) - WindowRings::Bytes(spec.cache, backend) +
+         Decoding::Bytes(config.tokens);
 }
 
 CoreLimits LimitsOf(const EngineCapacity& capacity, int context) {

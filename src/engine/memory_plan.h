@@ -24,7 +24,7 @@ struct CoreBytes {
 };
 CoreBytes BytesOfCore(const ModelConfig& config, const CoreLimits& limits, CacheKind cache,
                       const Backend& backend, bool has_disk_store = false);
-// One sequence's part, the decoding loop's buffers included.
+// One sequence's part without the rings of its windows, the decoding loop's buffers included.
 uint64_t BytesOfSequence(const ModelConfig& config, const SequenceSpec& spec,
                          const Backend& backend);
 

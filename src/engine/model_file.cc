@@ -93,8 +93,9 @@ MemoryBytes ModelFileImpl::BytesFor(int context, const SessionOptions& options,
   bytes.weights = plan_->bytes();
   bytes.pool = core.pool;
   bytes.scratch = core.scratch;
-  bytes.tail =
-      static_cast<uint64_t>(limits.sequences) * BytesOfSequence(config(), sequence, *sizing_);
+  const auto sequences = static_cast<uint64_t>(limits.sequences);
+  bytes.tail = sequences * BytesOfSequence(config(), sequence, *sizing_);
+  bytes.windows = sequences * WindowRings::Bytes(sequence.cache, *sizing_);
   return bytes;
 }
 

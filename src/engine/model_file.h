@@ -49,6 +49,8 @@ class ModelFileImpl : public ModelFile {
   int LargestContext(const SessionOptions& options, const EngineCapacity& capacity,
                      uint64_t bytes) const;
   uint64_t BytesForWeights() const { return plan_->bytes(); }
+  // A backend that answers questions about sizes.
+  const Backend& sizing() const { return *sizing_; }
   // The context asked for, checked against the model's. Throws Error{kUsage}.
   int ContextOf(const SessionOptions& options) const;
 

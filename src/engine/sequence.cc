@@ -29,7 +29,8 @@ DraftPolicySpec SequenceSpec::Policy() const {
   policy.dense_type = cache.dense_type;
   policy.q_heads = q_heads;
   policy.score_scale = score_scale;
-  policy.layers = cache.layers;
+  policy.layers = cache.FullLayers();
+  policy.softcap = softcap;
   policy.context = cache.context;
   policy.is_sealed = cache.kind == CacheKind::kHierarchical;
   policy.draft = draft;
@@ -100,15 +101,18 @@ std::string Sequence::Digest() {
 
 uint64_t Sequence::BytesPerToken(Reader reader) {
   const Turn turn(core_.turns());
-  KvView view = cache_->View(0);
-  if (reader == Reader::kDraft) {
-    if (source_) return 0;
-    view = policy_->View(0, view);
-  }
+  if (reader == Reader::kDraft && source_) return 0;
   const Reader weights = reader == Reader::kDraft ? spec_.DraftWeights() : reader;
-  return core_.model().ReadBytes(core_.backend(), weights) +
-         static_cast<uint64_t>(spec_.cache.layers) *
-             ViewBytes(view, spec_.cache.geometry, core_.backend());
+  uint64_t bytes = core_.model().ReadBytes(core_.backend(), weights);
+  int full = 0;  // layers without a window so far
+  for (int layer = 0; layer < spec_.cache.layers; ++layer) {
+    KvView view = cache_->View(layer);
+    const bool is_full = spec_.cache.Window(layer) == 0;
+    if (is_full && reader == Reader::kDraft) view = policy_->View(full, view);
+    full += is_full ? 1 : 0;
+    bytes += ViewBytes(view, spec_.cache.geometry, core_.backend());
+  }
+  return bytes;
 }
 
 // ---------------------------------------------------------------------------------- prompts
@@ -136,7 +140,7 @@ bool Sequence::TakeStoredChunk() {
   PromptStore::Node* node = store.Find(StoredParent(), chunk);
   if (node == nullptr) node = store.Restore(StoredParent(), chunk, core_.Pool());
   if (node == nullptr) return false;
-  cache_->AttachChunk(node->slots);
+  cache_->AttachChunk(core_.backend(), node->slots);
   store.Use(*node);
   path_.push_back(node);
   cached_tokens_ += kChunkTokens;

@@ -21,7 +21,9 @@ namespace quantspec {
 struct SequenceSpec {
   KvCacheSpec cache;
   int q_heads = 0;
+  // Of layers without a window.
   float score_scale = 0;  // DraftPolicySpec::score_scale
+  float softcap = 0;      // of attention scores
   DraftOptions draft;
   PromptReuse reuse = PromptReuse::kPrompts;
   std::string salt;
@@ -110,7 +112,11 @@ class Sequence : public SequenceModel {
 
  private:
   Sequence(Sequence& other, const SequenceSpec& spec);  // Fork's
-  bool CanShare() const { return spec_.reuse == PromptReuse::kPrompts && cache_->IsShareable(); }
+  // Stored chunks have no rows of layers with a window.
+  bool CanShare() const {
+    return spec_.reuse == PromptReuse::kPrompts && spec_.cache.windows.empty() &&
+           cache_->IsShareable();
+  }
   // What the next chunk of a prompt follows in the store.
   PromptStore::Node* StoredParent() {
     return path_.empty() ? core_.store()->Root(spec_.salt) : path_.back();

@@ -102,6 +102,16 @@ class SessionImpl : public Session {
     sequence_->Rewind(length);
   }
 
+  int RewindLength(int most) const override {
+    const KvCache& cache = sequence_->cache();
+    if (most >= cache.Committed()) return cache.Committed();
+    int length = std::max(most, 0);
+    if (cache.spec().kind == CacheKind::kHierarchical) {
+      length = std::min(length, cache.Sealed()) / kChunkTokens * kChunkTokens;
+    }
+    return cache.CanRewind(length) ? length : 0;
+  }
+
   void Clear() override {
     EndStep();
     sequence_->Rewind(0);
@@ -213,8 +223,11 @@ class SessionImpl : public Session {
                                            " up to the " +
                                            std::to_string(sequence_->cache().Sealed()) +
                                            " sealed tokens, or the end of the open step";
+    const std::string windows = sequence_->cache().spec().windows.empty()
+                                    ? ""
+                                    : "; layers with a window keep no rows from further back";
     return Error(ErrorKind::kUsage, "rewind: found " + std::to_string(length) + " of " +
-                                        length_text + " tokens, expected " + expected);
+                                        length_text + " tokens, expected " + expected + windows);
   }
 
   SessionParts parts_;

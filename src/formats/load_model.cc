@@ -142,26 +142,11 @@ LoadedModel LoadGguf(const std::string& path) {
   return model;
 }
 
-// What attention cannot do yet.
-void RefuseWindows(const LoadedModel& model) {
-  for (const LayerClass& layer : model.config.classes) {
-    if (layer.window == 0 && layer.attention_softcap == 0) continue;
-    const std::string what = layer.window != 0
-                                 ? "attention in a sliding window (sliding-window, of " +
-                                       std::to_string(layer.window) + " tokens)"
-                                 : "soft-capping of attention scores (soft caps)";
-    throw Error(ErrorKind::kUnsupported, model.name + ": " + what + " is not supported");
-  }
-}
-
 }  // namespace
 
 LoadedModel LoadModel(const std::string& path) {
   std::error_code ignored;
-  LoadedModel model =
-      std::filesystem::is_directory(path, ignored) ? LoadHfFolder(path) : LoadGguf(path);
-  RefuseWindows(model);
-  return model;
+  return std::filesystem::is_directory(path, ignored) ? LoadHfFolder(path) : LoadGguf(path);
 }
 
 }  // namespace quantspec

@@ -82,11 +82,17 @@ TEST(LoadModel, UnknownTensorsAndVariantsAreRefused) {
   tensor.Tensor("blk.0.ffn_gate_inp.weight", {32}, 0, std::string(128, '\0'));
   EXPECT_THAT(Refusal(tensor, ErrorKind::kUnsupported),
               HasSubstr("tensor blk.0.ffn_gate_inp.weight"));
-  GgufTestFile window = TinyGguf();
-  AddNumber(window, "llama.attention.sliding_window", 32);
-  EXPECT_THAT(Refusal(window, ErrorKind::kUnsupported), HasSubstr("sliding-window"));
   GgufTestFile nothing;
   EXPECT_THAT(Refusal(nothing, ErrorKind::kCorrupt), HasSubstr("general.architecture"));
+}
+
+TEST(LoadModel, LayersMayHaveAWindow) {
+  const TestFolder folder("load");
+  GgufTestFile window = TinyGguf();
+  AddNumber(window, "llama.attention.sliding_window", 5);
+  const ModelConfig config = LoadModel(folder.Write("tiny.gguf", window.Finish())).config;
+  EXPECT_EQ(config.layer(0).window, 5);
+  EXPECT_EQ(config.classes.size(), 1u);
 }
 
 TEST(LoadModel, RopeDivisorsBelongToTheConfig) {

@@ -6,6 +6,13 @@
 
 namespace quantspec {
 
+std::vector<int> ModelConfig::Windows() const {
+  std::vector<int> windows;
+  for (int layer = 0; layer < info.layers; ++layer) windows.push_back(WindowOf(layer));
+  if (std::ranges::count(windows, 0) == info.layers) windows.clear();
+  return windows;
+}
+
 float LayerClass::ScoreScale() const {
   return attention_scale > 0 ? attention_scale : 1.0f / std::sqrt(static_cast<float>(head_dim));
 }

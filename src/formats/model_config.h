@@ -83,6 +83,13 @@ struct ModelConfig {
   const LayerClass& layer(int index) const { return classes[static_cast<size_t>(ClassOf(index))]; }
   // Whether sequences of at most `context` tokens read RopeConfig::long_divisors.
   bool ReadsLongRope(int context) const;
+  // The window of a layer; 0 where it leaves nothing of the model's context out.
+  int WindowOf(int index) const {
+    const int window = layer(index).window;
+    return window < info.context ? window : 0;
+  }
+  // The windows of all layers as KvCacheSpec has them.
+  std::vector<int> Windows() const;
 };
 
 // A model of these layers, info.layers of them, at least 1; equal ones become one class. Heads and

@@ -11,24 +11,6 @@
 
 namespace quantspec {
 
-uint64_t PromptRows::Bytes(int hidden) {
-  return static_cast<uint64_t>(
-      RoundUp(int64_t{kChunkTokens} * hidden * int64_t{sizeof(float)}, 64));
-}
-
-PromptRows::PromptRows(int hidden, const Backend& backend)
-    : memory_(backend.Allocate(Bytes(hidden))), hidden_(hidden) {}
-
-Rows PromptRows::Rows(int first, int count) const {
-  return quantspec::Rows(reinterpret_cast<float*>(memory_.data()), kChunkTokens, hidden_)
-      .Rows(first, count);
-}
-
-double PromptRows::Done(int layers) const {
-  if (count_ == 0) return 0;
-  return (layer_ + static_cast<double>(row_) / count_) / layers;
-}
-
 uint64_t Transformer::ScratchBytes(const ModelConfig& config, const Backend& backend,
                                    TransformerLimits limits) {
   Carver device(nullptr), host(nullptr);
@@ -74,6 +56,10 @@ Transformer::Transformer(const Model& model, std::unique_ptr<Backend> backend,
     FillRopeTable(config.classes[i].rope, limits.rope_context, limits.context, table.data());
     backend_->Upload(table.data(), table.size() * sizeof(float), a.rope[i].data);
     rope_tables_.push_back(a.rope[i].data);
+  }
+  for (int layer = 0; layer < config.info.layers; ++layer) {
+    policy_layers_.push_back(static_cast<int>(full_layers_.size()));
+    if (config.WindowOf(layer) == 0) full_layers_.push_back(layer);
   }
   slices_.reserve(static_cast<size_t>(limits.sequences));
   attend_rows_.reserve(static_cast<size_t>(limits.sequences));
@@ -122,7 +108,9 @@ LogitRows Transformer::Step(Reader reader, std::span<const StepRows> sequences) 
 }
 
 void Transformer::BeginStep(const Slice& slice, Reader reader, StepPart part) {
-  const auto view = [&](int layer) { return slice.cache->View(layer); };
+  const auto view = [&](int layer) {
+    return slice.cache->View(full_layers_[static_cast<size_t>(layer)]);
+  };
   slice.policy->BeginStep(
       *backend_, {reader, slice.first_position, slice.rows, slice.cache->Committed(), view, part});
 }
@@ -196,8 +184,10 @@ AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, 
   backend_->Rotate(q, shape.q_heads, rotation, slice.first_position);
   backend_->Rotate(k, shape.kv_heads, rotation, slice.first_position);
   GrowQueries(shape.query_growth, slice.first_position, q);
-  if (reader == Reader::kTarget) {
-    slice.policy->TakeQueries(*backend_, index, q, slice.first_position);
+  const bool is_full = model_.config().WindowOf(index) == 0;
+  const int policy_layer = policy_layers_[static_cast<size_t>(index)];
+  if (is_full && reader == Reader::kTarget) {
+    slice.policy->TakeQueries(*backend_, policy_layer, q, slice.first_position);
   }
 
   AttendRows rows{slice.first_row, slice.rows, slice.first_position, slice.cache->View(index), {}};
@@ -211,15 +201,16 @@ AttendRows Transformer::StoreRows(int index, Reader reader, const Slice& slice, 
     if (count <= 0) continue;
     backend_->StoreKv(k.Rows(first - slice.first_position, count),
                       v.Rows(first - slice.first_position, count), {shape.kv_heads, shape.head_dim},
-                      segment, first - segment.first_position);
+                      segment, segment.first_row + first - segment.first_position);
   }
   while (rows.kv.dense_count > 0 && rows.kv.dense[rows.kv.dense_count - 1].rows == 0) {
     --rows.kv.dense_count;
   }
+  if (!is_full) return rows;
   if (reader == Reader::kDraft) {
-    rows.kv = slice.policy->View(index, rows.kv);
+    rows.kv = slice.policy->View(policy_layer, rows.kv);
   } else if (end == slice.cache->Length()) {
-    rows.masses = slice.policy->Masses(index);
+    rows.masses = slice.policy->Masses(policy_layer);
   }
   return rows;
 }
@@ -251,6 +242,8 @@ void Transformer::Attention(int index, const Pass& pass, Rows x, std::span<const
   args.q_heads = shape.q_heads;
   args.scale = shape.ScoreScale();
   args.math = MathOf(pass.kind);
+  args.window = model_.config().WindowOf(index);
+  args.softcap = shape.attention_softcap;
   args.q = q;
   args.out = attended;
   args.sequences = attend_rows_;

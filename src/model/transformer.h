@@ -148,6 +148,8 @@ class Transformer {
   Rows host_logits_;    // as logits_
   Rows host_maxima_;    // as maxima_
   bool is_float_;       // weights are float: nothing is rounded that need not be
+  // A draft policy counts the layers without a window: which ones they are, and each one's number.
+  std::vector<int> full_layers_, policy_layers_;
   std::vector<Slice> slices_;
   std::vector<AttendRows> attend_rows_;
 };

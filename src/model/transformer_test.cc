@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "formats/random_model.h"
@@ -21,6 +22,14 @@ ModelConfig SmallConfig() {
   LayerClass layer;
   layer.rope.rotated = 64;
   return UniformConfig({"small", "llama", 2, 128, 256, 4, 2, 64, 160, kContext}, layer);
+}
+
+// Its first layer sees 100 tokens.
+LoadedModel ModelWithWindow() {
+  const ModelConfig small = SmallConfig();
+  LayerClass windowed = small.layer(0);
+  windowed.window = 100;
+  return RandomModel(LayeredConfig(small.info, {windowed, small.layer(1)}));
 }
 
 enum class Kind { kCpu, kReference, kOpaque };
@@ -39,8 +48,9 @@ struct Machine {
                                     std::function<bool(double)>{});
     transformer = std::make_unique<Transformer>(*model, NewBackend(),
                                                 TransformerLimits{kContext, 3 * kContext, 3, 40});
-    groups =
-        std::make_unique<GroupPool>(GroupPoolSpec{{2, 64}, 2, 3 * kContext / kKvGroup}, backend());
+    const int pooled = source.config.Windows().empty() ? 2 : 1;
+    groups = std::make_unique<GroupPool>(GroupPoolSpec{{2, 64}, pooled, 3 * kContext / kKvGroup},
+                                         backend());
   }
   std::unique_ptr<Backend> NewBackend() {
     if (kind == Kind::kOpaque) return MakeOpaqueBackend();
@@ -76,10 +86,11 @@ struct Line {
     spec.geometry = {2, 64};
     spec.layers = 2;
     spec.context = kContext;
+    spec.windows = of.source.config.Windows();
     cache = MakeKvCache(spec, of.backend(), {of.groups.get(), nullptr, nullptr});
     DraftPolicySpec drafts;
     drafts.geometry = spec.geometry;
-    drafts.layers = 2;
+    drafts.layers = spec.FullLayers();
     drafts.context = kContext;
     drafts.draft.budget_tokens = 128;
     policy = MakeDraftPolicy(drafts, of.backend());
@@ -229,34 +240,36 @@ TEST(Transformer, DraftRowsLeaveNoTrace) {
   EXPECT_EQ(drafted.Step(Reader::kTarget, tokens), expected);
 }
 
+// The logits of prompts, drafts and steps, and the digest of the cache that they leave.
+std::pair<std::vector<float>, uint64_t> Outcome(Kind kind, WeightMode mode,
+                                                const LoadedModel& model) {
+  Machine machine(mode, kind, 0, 2, &model);
+  Line line(machine);
+  std::vector<float> all;
+  const auto add = [&](const std::vector<float>& logits) {
+    all.insert(all.end(), logits.begin(), logits.end());
+  };
+  add(line.Prompt(SomeTokens(530, 1), 200));
+  const auto tokens = SomeTokens(4, 3);
+  for (const Token& token : tokens) add(line.Step(Reader::kDraft, {&token, 1}));
+  line.cache->Truncate(530);
+  add(line.Step(Reader::kTarget, tokens));
+  line.cache->Commit(machine.backend(), RowKind::kDecode);
+  add(line.StepSingly(SomeTokens(3, 8)));
+  add(line.Prompt(SomeTokens(300, 5)));
+  const auto fork = line.cache->Fork(machine.backend());
+  Digest of_fork;
+  fork->AddTo(of_fork, machine.backend());
+  EXPECT_EQ(of_fork.value(), line.DigestValue());
+  return {all, line.DigestValue()};
+}
+
 // The reference with addresses that crash when they are touched: nothing outside the backend does.
 TEST(Transformer, RunsOnMemoryThatOnlyTheBackendMayTouch) {
   for (const WeightMode mode : {WeightMode::kNested, WeightMode::kBf16}) {
-    std::vector<float> outcomes[2];
-    uint64_t digests[2];
-    for (const bool is_opaque : {false, true}) {
-      Machine machine(mode, is_opaque ? Kind::kOpaque : Kind::kReference);
-      Line line(machine);
-      std::vector<float>& all = outcomes[is_opaque ? 1 : 0];
-      const auto add = [&](const std::vector<float>& logits) {
-        all.insert(all.end(), logits.begin(), logits.end());
-      };
-      add(line.Prompt(SomeTokens(530, 1), 200));
-      const auto tokens = SomeTokens(4, 3);
-      for (const Token& token : tokens) add(line.Step(Reader::kDraft, {&token, 1}));
-      line.cache->Truncate(530);
-      add(line.Step(Reader::kTarget, tokens));
-      line.cache->Commit(machine.backend(), RowKind::kDecode);
-      add(line.StepSingly(SomeTokens(3, 8)));
-      add(line.Prompt(SomeTokens(300, 5)));
-      const auto fork = line.cache->Fork(machine.backend());
-      digests[is_opaque ? 1 : 0] = line.DigestValue();
-      Digest of_fork;
-      fork->AddTo(of_fork, machine.backend());
-      EXPECT_EQ(of_fork.value(), line.DigestValue());
+    for (const LoadedModel& model : {RandomModel(SmallConfig()), ModelWithWindow()}) {
+      EXPECT_EQ(Outcome(Kind::kReference, mode, model), Outcome(Kind::kOpaque, mode, model));
     }
-    EXPECT_EQ(outcomes[0], outcomes[1]);
-    EXPECT_EQ(digests[0], digests[1]);
   }
 }
 

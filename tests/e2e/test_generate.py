@@ -39,7 +39,7 @@ class Generate(harness.ProgramTest):
         memory = done["memory_bytes"]
         self.assertEqual(memory["total"],
                          memory["weights"] + memory["cache"] + memory["scratch"])
-        self.assertEqual(memory["cache"], memory["pool"] + memory["tail"])
+        self.assertEqual(memory["cache"], memory["pool"] + memory["tail"] + memory["windows"])
         self.assertEqual(done["cached_tokens"], 0)
         self.assertEqual(done["draft"], "groups")
         self.assertEqual(set(done["model"]), {"name", "architecture", "layers", "context"})

@@ -9,6 +9,8 @@
 namespace quantspec {
 namespace {
 
+using testing::ModelOfWindows;
+using testing::ModelWithWindows;
 using testing::TinyModel;
 using testing::TinyText;
 
@@ -51,16 +53,17 @@ SessionOptions Options(CacheKind cache, const DraftOptions& draft) {
 constexpr DraftKind kKinds[] = {DraftKind::kGroups, DraftKind::kUpper,  DraftKind::kStreaming,
                                 DraftKind::kSnapKv, DraftKind::kPillar, DraftKind::kNgram};
 
-class Drafts : public ::testing::TestWithParam<std::tuple<WeightMode, CacheKind>> {
+// A tiny model, weights, cache.
+class Drafts : public ::testing::TestWithParam<std::tuple<std::string, WeightMode, CacheKind>> {
  protected:
   Drafts() {
     EngineOptions options;
-    options.model_path = TinyModel();
-    options.weights = std::get<0>(GetParam());
+    options.model_path = std::get<0>(GetParam());
+    options.weights = std::get<1>(GetParam());
     options.threads = 2;
     engine_ = Engine::Load(ModelFile::Open(options), {3 * (kPrompt + kAnswer), 1});
   }
-  CacheKind cache() const { return std::get<1>(GetParam()); }
+  CacheKind cache() const { return std::get<2>(GetParam()); }
   std::unique_ptr<Session> Open(const DraftOptions& draft) const {
     auto session = engine_->Open(Options(cache(), draft));
     EXPECT_TRUE(session->Prefill(TinyText(kPrompt)));
@@ -146,14 +149,27 @@ TEST_P(Drafts, GoOnAfterAnotherPromptAndARewind) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, Drafts,
-    ::testing::Combine(::testing::Values(WeightMode::kAuto, WeightMode::kBf16),
-                       ::testing::Values(CacheKind::kHierarchical, CacheKind::kFull)),
-    [](const auto& parameters) {
-      return std::string(std::get<0>(parameters.param) == WeightMode::kAuto ? "Auto" : "Bf16") +
-             (std::get<1>(parameters.param) == CacheKind::kFull ? "Full" : "Hierarchical");
-    });
+std::string DraftsName(const ::testing::TestParamInfo<Drafts::ParamType>& info) {
+  const auto& [model, weights, cache] = info.param;
+  const std::string windows = model == TinyModel()          ? ""
+                              : model == ModelWithWindows() ? "SomeWindows"
+                                                            : "AllWindows";
+  return windows + (weights == WeightMode::kAuto ? "Auto" : "Bf16") +
+         (cache == CacheKind::kFull ? "Full" : "Hierarchical");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Drafts,
+                         ::testing::Combine(::testing::Values(TinyModel()),
+                                            ::testing::Values(WeightMode::kAuto, WeightMode::kBf16),
+                                            ::testing::Values(CacheKind::kHierarchical,
+                                                              CacheKind::kFull)),
+                         DraftsName);
+INSTANTIATE_TEST_SUITE_P(Windows, Drafts,
+                         ::testing::Combine(::testing::Values(ModelWithWindows(), ModelOfWindows()),
+                                            ::testing::Values(WeightMode::kAuto),
+                                            ::testing::Values(CacheKind::kHierarchical,
+                                                              CacheKind::kFull)),
+                         DraftsName);
 
 TEST(DraftOptions, AreCheckedWithWhatTheyGoWith) {
   EngineOptions options;

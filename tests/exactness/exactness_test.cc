@@ -44,6 +44,7 @@ Output Decode(Session& session, const std::vector<Token>& prompt, int tokens, in
 struct Plan {
   std::string model;
   WeightMode mode = WeightMode::kAuto;
+  CacheKind cache = CacheKind::kHierarchical;
   int group = 32;
   int draft_exact_layers = -1;
   int draft_context = kDraftBudgetAuto;
@@ -77,6 +78,7 @@ double ExpectOneOutput(const Plan& plan) {
       const auto engine = LoadEngine(plan, threads);
       SessionOptions options;
       options.context = static_cast<int>(plan.prompt.size()) + plan.tokens;
+      options.cache = plan.cache;
       options.draft.budget_tokens = plan.draft_context;
       const auto session = engine->Open(options);
       for (const int gamma : plan.gammas) {
@@ -105,14 +107,14 @@ SamplingOptions Coupled(uint64_t seed) {
 constexpr int kTinyTokens = 700;
 
 // A plan that fills the context of a model of tests/golden, or so much of it.
-Plan TinyPlan(const std::string& name, WeightMode mode) {
+Plan TinyPlan(const std::string& name, WeightMode mode, int most = kTinyTokens) {
   Plan plan;
   plan.model = std::string(QS_GOLDEN_DIR) + "/models/" + name;
   plan.mode = mode;
   EngineOptions options;
   options.model_path = plan.model;
   const auto file = ModelFile::Open(options);
-  const int context = std::min(file->info().context, kTinyTokens);
+  const int context = std::min(file->info().context, most);
   const int prompt = context / 3;
   for (int i = 0; i < prompt; ++i) plan.prompt.push_back((i * 29 + 3) % file->info().vocab);
   plan.tokens = context - prompt;
@@ -140,6 +142,22 @@ TEST(Exactness, SpeculativeOutputIsPlainOutputOnEveryFamily) {
       plan.threads = {1, 2};
       plan.samplings = {SamplingOptions{}, Coupled(1)};
       ExpectOneOutput(plan);
+    }
+  }
+}
+
+// Past the windows, and past the places where their rings wrap.
+TEST(Exactness, SpeculativeOutputIsPlainOutputOnModelsWithWindows) {
+  for (const char* model : {"llama-windows.gguf", "llama-window.gguf"}) {
+    for (const WeightMode mode : {WeightMode::kAuto, WeightMode::kBf16}) {
+      for (const CacheKind cache : {CacheKind::kHierarchical, CacheKind::kFull}) {
+        Plan plan = TinyPlan(model, mode, kTinyTokens + 500);
+        plan.cache = cache;
+        plan.gammas = {0, 1, 4, 16, kGammaAuto};
+        plan.threads = {1, 2};
+        plan.samplings = {SamplingOptions{}, Coupled(1)};
+        ExpectOneOutput(plan);
+      }
     }
   }
 }

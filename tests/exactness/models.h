@@ -17,6 +17,13 @@ inline std::string TinyModel() { return std::string(QS_GOLDEN_DIR) + "/models/ll
 inline constexpr const char* kFamilyModels[] = {
     "granite-tied.gguf", "phi3-long.gguf",  "smollm3-tied.gguf", "mistral3.gguf",
     "olmo2.gguf",        "olmo3-wide.gguf", "gemma2-wide.gguf",  "gemma3-wide.gguf"};
+// Layers with a window of 100 tokens in turn with others; and all layers with one of 300.
+inline std::string ModelWithWindows() {
+  return std::string(QS_GOLDEN_DIR) + "/models/llama-windows.gguf";
+}
+inline std::string ModelOfWindows() {
+  return std::string(QS_GOLDEN_DIR) + "/models/llama-window.gguf";
+}
 
 // Tokens of a tiny model, whose vocabulary has 260.
 inline std::vector<Token> TinyText(int tokens) {

@@ -196,6 +196,16 @@ TEST(Prompts, DependOnTheirTokensAloneOnEveryFamily) {
   }
 }
 
+TEST(Prompts, DependOnTheirTokensAloneOnModelsWithWindows) {
+  for (const std::string& model : {testing::ModelWithWindows(), testing::ModelOfWindows()}) {
+    for (const WeightMode weights : {WeightMode::kAuto, WeightMode::kBf16}) {
+      for (const CacheKind cache : {CacheKind::kHierarchical, CacheKind::kFull}) {
+        ExpectOneOutcome({model, 300, model, testing::TinyText(1400), 1100, weights, cache});
+      }
+    }
+  }
+}
+
 TEST(Prompts, DependOnTheirTokensAloneOnTheDemoModel) {
   const std::string model = testing::DemoModel();
   if (model.empty()) GTEST_SKIP() << "SKIPPED: QUANTSPEC_TEST_MODEL names no model";

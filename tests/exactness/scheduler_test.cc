@@ -122,6 +122,15 @@ TEST(Scheduler, GivesEachTheAnswerThatItWouldHaveAlone) {
                            60);
 }
 
+TEST(Scheduler, GivesEachTheAnswerThatItWouldHaveAloneOnModelsWithWindows) {
+  for (const std::string& model : {testing::ModelWithWindows(), testing::ModelOfWindows()}) {
+    for (const CacheKind cache : {CacheKind::kHierarchical, CacheKind::kFull}) {
+      ExpectAnswersOfEachAlone(
+          World(model, testing::TinyText(1000), WeightMode::kAuto, 8 * 1024, cache), 60);
+    }
+  }
+}
+
 TEST(Scheduler, GivesEachTheAnswerThatItWouldHaveAloneOnTheDemoModel) {
   const std::string model = testing::DemoModel();
   if (model.empty()) GTEST_SKIP() << "SKIPPED: QUANTSPEC_TEST_MODEL names no model";

@@ -76,7 +76,7 @@ def add_metadata(writer, c):
         writer.add_final_logit_softcapping(c.logit_softcap)
     if c.window:
         writer.add_sliding_window(c.window)
-        if c.architecture == "olmo2":
+        if c.architecture == "olmo2" or (c.architecture == "llama" and c.window_period > 1):
             writer.add_sliding_window_pattern([c.is_windowed(i) for i in range(c.layers)])
     if c.growth:
         writer.add_attn_temperature_scale(c.growth)

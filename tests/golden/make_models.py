@@ -80,6 +80,11 @@ RECIPES = [
            biases=ATTENTION, tensor_types={"token_embd": TYPES.Q5_0}),
     Recipe("llama-long", config("llama", 2, 1, 64, context=2048, rope_base=100000.0),
            weight_type=TYPES.Q8_0, prompt_tokens=900),
+    # Prompts that are longer than what the layers' windows reach together.
+    Recipe("llama-windows", config("llama", 2, 1, 64, context=2048, window=100, window_period=2),
+           weight_type=TYPES.Q8_0, prompt_tokens=900),
+    Recipe("llama-window", config("llama", 4, 2, 16, context=2048, window=300),
+           weight_type=TYPES.Q8_0, prompt_tokens=900),
     Recipe("llama-head80", config("llama", 2, 1, 80), weight_type=TYPES.BF16,
            tensor_types=SMALL_ENDS),
     Recipe("llama-head96-partial", config("llama", 2, 2, 96, rotated=64), weight_type=TYPES.Q8_0),
@@ -248,17 +253,23 @@ def main():
         tokens = rng.integers(0, VOCAB, recipe.prompt_tokens).tolist()
         model.forward(tokens[:-SCORED_ROWS])
         views = {"full": model}
+        all_windowed = all(map(recipe.config.is_windowed, range(recipe.config.layers)))
         if recipe.prompt_tokens >= SEALING_TOKENS:
             model = read_gguf(path, np.float64, recipe.config)
             model.cache_type = np.float16
             model.read_prompt(tokens[:-SCORED_ROWS])
             views["hierarchical target"] = model.as_read(planes=2)
-            views["hierarchical draft"] = model.as_read(planes=1)
+            if not all_windowed:
+                views["hierarchical draft"] = model.as_read(planes=1)
         for view, reader in views.items():
             rows = reader.logits(reader.forward(tokens[-SCORED_ROWS:]))
             cases.append({"model": path.name, "view": view, "tokens": tokens, "rows": SCORED_ROWS,
                           "vocab": VOCAB, "offset": sum(part.size for part in logits),
                           **({"context": recipe.context} if recipe.context else {})})
+            # Through the windows of all layers the last row depends on no earlier token.
+            reach = (recipe.config.window - 1) * recipe.config.layers
+            if all_windowed and reach < len(tokens):
+                cases[-1]["first_seen"] = len(tokens) - 1 - reach
             logits.append(rows.astype("<f4"))
     with open(FOLDER / "cases.json", "w") as out:
         out.write("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
