@@ -171,9 +171,10 @@ using OnPrefill = std::function<bool(int done, int total)>;
 
 struct MemoryBytes {
   uint64_t weights = 0;
-  uint64_t pool = 0;     // sealed groups of the cache, once an engine
-  uint64_t tail = 0;     // of all sequences: dense keys and values, and what else each needs
-  uint64_t windows = 0;  // of all sequences: rows of layers with an attention window
+  uint64_t pool = 0;  // sealed groups of the cache, once an engine
+  uint64_t tail = 0;  // of all sequences: dense keys and values, and what else each needs
+  // Layers with an attention window: rows of all sequences, and what the prompt store keeps.
+  uint64_t windows = 0;
   uint64_t scratch = 0;  // activations and kernel scratch, once an engine
   uint64_t cache() const { return pool + tail + windows; }
   uint64_t total() const { return weights + cache() + scratch; }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "cache/cache_user.h"
+#include "cache/chunk_rows.h"
 #include "cache/draft_policy.h"
 
 namespace quantspec {
@@ -166,6 +167,36 @@ TEST(WindowRings, DigestsCountTheRowsOfTheWindow) {
   user.Prompt(1);
   other.Prompt(1);
   EXPECT_EQ(user.DigestValue(), other.DigestValue()) << "rows behind all windows count no more";
+}
+
+TEST(WindowRings, RestoreStoredChunks) {
+  for (const std::vector<int>& windows : kWindows) {
+    World world(40, windows);
+    const KvCacheSpec spec = SpecOf(CacheKind::kHierarchical, kContext, windows);
+    ChunkRows rows({kGeometry, spec.layers - spec.FullLayers(), 4}, *world.backend);
+    CacheUser first(world, CacheKind::kHierarchical, kContext),
+        second(world, CacheKind::kHierarchical, kContext);
+    for (int chunk = 0; chunk < 4; ++chunk) {
+      first.Prompt(kChunkTokens);
+      ASSERT_EQ(rows.Take(), chunk);
+      first.cache().SaveLastChunk(first.backend(), rows.Block(chunk));
+    }
+    EXPECT_EQ(rows.Take(), -1);
+    const auto needed = CeilDiv(std::min(std::ranges::max(windows), 1024), kChunkTokens);
+    for (int chunk = 0; chunk < 4; ++chunk) {
+      second.cache().AttachChunk(
+          second.backend(), first.cache().Slots().subspan(2 * static_cast<size_t>(chunk), 2),
+          chunk + needed >= 4 ? rows.Block(chunk) : std::span<const DenseSegment>{});
+    }
+    second.ExpectContents();
+    EXPECT_EQ(first.DigestValue(), second.DigestValue());
+    if (needed < 4) {
+      EXPECT_FALSE(second.cache().CanRewind(256));
+    }
+    first.Prompt(88);
+    second.Prompt(88);
+    EXPECT_EQ(first.DigestValue(), second.DigestValue());
+  }
 }
 
 TEST(DraftPolicy, ReadsWhatTheTargetDoesWhereAllLayersHaveWindows) {

@@ -64,11 +64,11 @@ uint64_t EngineImpl::BytesBeside(const SessionOptions& session) const {
   const uint64_t own = BytesOfSequence(file_->config(), sequence, backend) +
                        WindowRings::Bytes(sequence.cache, backend);
   const CoreLimits limits = core_ != nullptr ? core_->limits() : LimitsOf(capacity_, context);
-  const CoreBytes core = BytesOfCore(file_->config(), limits, session.cache, backend,
-                                     !options().prompt_store.empty());
-  if (core_ == nullptr) return core.pool + core.scratch + own;
+  const CoreBytes core =
+      BytesOfCore(file_->config(), limits, session.cache, backend, !options().prompt_store.empty());
+  if (core_ == nullptr) return core.pool + core.chunk_rows + core.scratch + own;
   if (core_->has_pool() || session.cache == CacheKind::kFull) return own;
-  return core.pool + own;
+  return core.pool + core.chunk_rows + own;
 }
 
 MemoryPlan EngineImpl::Plan(const SessionOptions& session) const {
@@ -78,7 +78,7 @@ MemoryPlan EngineImpl::Plan(const SessionOptions& session) const {
   if (core_ != nullptr) {
     capacity.cache_tokens = core_->limits().tokens;
     const CoreBytes bytes = CoreBytesOf(session.cache);
-    held = bytes.scratch + (core_->has_pool() ? bytes.pool : 0);
+    held = bytes.scratch + (core_->has_pool() ? bytes.pool + bytes.chunk_rows : 0);
   }
   MemoryPlan plan;
   plan.context = file_->ContextOf(session);
@@ -138,6 +138,9 @@ PromptStoreCounters EngineImpl::prompt_store() const {
     if (core_ != nullptr) store = core_->store();
   }
   PromptStoreCounters counters;
+  if (!options().prompt_store.empty() && !file_->config().Windows().empty()) {
+    counters.warning = "prompts of models with sliding windows are kept in memory alone";
+  }
   if (store == nullptr) return counters;
   if (store->disk() != nullptr) counters = store->disk()->counters();
   counters.chunks = store->chunks();
@@ -176,7 +179,7 @@ std::unique_ptr<Session> EngineImpl::Open(const SessionOptions& session) const {
   parts.bytes.pool = core.pool;
   parts.bytes.scratch = core.scratch;
   parts.bytes.tail = BytesOfSequence(file_->config(), parts.sequence, backend);
-  parts.bytes.windows = WindowRings::Bytes(parts.sequence.cache, backend);
+  parts.bytes.windows = WindowRings::Bytes(parts.sequence.cache, backend) + core.chunk_rows;
   CheckReservation(*parts.core, parts.sequence.cache);
   return OrOutOfMemory([&] { return MakeSession(parts); }, [&] { return AdviseContext(session); });
 }

@@ -16,10 +16,19 @@ constexpr int kMostStepRows = 64;
 GroupPoolSpec CoreLimits::Pool(const ModelConfig& config) const {
   GroupPoolSpec spec;
   spec.geometry = {config.info.kv_heads, config.info.head_dim};
-  const std::vector<int> windows = config.Windows();
-  spec.layers =
-      static_cast<int>(windows.empty() ? config.info.layers : std::ranges::count(windows, 0));
+  spec.layers = config.info.layers - Chunks(config).layers;
   spec.slots = tokens / kKvGroup;
+  return spec;
+}
+
+ChunkRowsSpec CoreLimits::Chunks(const ModelConfig& config) const {
+  const std::vector<int> windows = config.Windows();
+  ChunkRowsSpec spec;
+  spec.geometry = {config.info.kv_heads, config.info.head_dim};
+  if (windows.empty()) return spec;
+  spec.layers = static_cast<int>(std::ranges::count_if(windows, [](int w) { return w > 0; }));
+  const int64_t of_window = CeilDiv(std::ranges::max(windows), kChunkTokens) + 1;
+  spec.blocks = static_cast<int>(std::min<int64_t>(tokens / kChunkTokens, sequences * of_window));
   return spec;
 }
 
@@ -45,8 +54,11 @@ EngineCore::EngineCore(const Model& model, std::unique_ptr<Backend> backend,
 PoolAccess EngineCore::Pool() {
   if (pool_ == nullptr) {
     auto pool = std::make_unique<GroupPool>(limits_.Pool(model().config()), backend());
-    auto store = std::make_unique<PromptStore>(*pool);
-    if (!disk_.folder.empty()) store->UseDisk(disk_, backend());
+    const ChunkRowsSpec chunks = limits_.Chunks(model().config());
+    if (chunks.layers > 0) chunk_rows_ = std::make_unique<ChunkRows>(chunks, backend());
+    auto store = std::make_unique<PromptStore>(*pool, chunk_rows_.get());
+    // Files hold no rows of layers with a window.
+    if (!disk_.folder.empty() && chunks.layers == 0) store->UseDisk(disk_, backend());
     pool_ = std::move(pool);
     store_ = std::move(store);
   }

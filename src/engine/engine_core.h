@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "cache/chunk_rows.h"
 #include "cache/group_pool.h"
 #include "cache/kv_cache.h"
 #include "engine/prompt_store.h"
@@ -19,6 +20,8 @@ struct CoreLimits {
   int context = 0;    // of one sequence, as ModelConfig::ReadsLongRope means it
 
   GroupPoolSpec Pool(const ModelConfig& config) const;
+  // Rows of stored chunks: as many as the windows of all sequences.
+  ChunkRowsSpec Chunks(const ModelConfig& config) const;
   TransformerLimits Steps(const ModelConfig& config) const;
 };
 
@@ -48,7 +51,8 @@ class EngineCore {
   DiskStoreSpec disk_;
   Transformer transformer_;
   std::unique_ptr<GroupPool> pool_;
-  std::unique_ptr<PromptStore> store_;  // destroyed before the pool
+  std::unique_ptr<ChunkRows> chunk_rows_;  // null: no layer has a window
+  std::unique_ptr<PromptStore> store_;     // destroyed before the pool and the rows
 };
 
 }  // namespace quantspec

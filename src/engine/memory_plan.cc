@@ -53,6 +53,7 @@ CoreBytes BytesOfCore(const ModelConfig& config, const CoreLimits& limits, Cache
   if (cache == CacheKind::kHierarchical) {
     const GroupPoolSpec pool = limits.Pool(config);
     bytes.pool = GroupPool::Bytes(pool, backend);
+    bytes.chunk_rows = ChunkRows::Bytes(limits.Chunks(config), backend);
     if (has_disk_store) {
       GroupPoolSpec chunk = pool;
       chunk.slots = PromptStore::kChunkSlots;

@@ -16,10 +16,11 @@ void CheckDraftOf(const DraftOptions& draft, CacheKind cache, WeightMode weights
 SequenceSpec MakeSequenceSpec(const ModelConfig& config, WeightMode weights,
                               const SessionOptions& options, int context);
 
-// The engine's part, without weights. `pool` is taken by hierarchical caches alone, and so are the
-// buffers of a prompt store on disk, which are counted as scratch.
+// The engine's part, without weights. `pool` and `chunk_rows` are taken by hierarchical caches
+// alone, and so are the buffers of a prompt store on disk, which are counted as scratch.
 struct CoreBytes {
   uint64_t pool = 0;
+  uint64_t chunk_rows = 0;  // of layers with a window, of stored chunks
   uint64_t scratch = 0;
 };
 CoreBytes BytesOfCore(const ModelConfig& config, const CoreLimits& limits, CacheKind cache,

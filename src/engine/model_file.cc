@@ -95,7 +95,7 @@ MemoryBytes ModelFileImpl::BytesFor(int context, const SessionOptions& options,
   bytes.scratch = core.scratch;
   const auto sequences = static_cast<uint64_t>(limits.sequences);
   bytes.tail = sequences * BytesOfSequence(config(), sequence, *sizing_);
-  bytes.windows = sequences * WindowRings::Bytes(sequence.cache, *sizing_);
+  bytes.windows = sequences * WindowRings::Bytes(sequence.cache, *sizing_) + core.chunk_rows;
   return bytes;
 }
 

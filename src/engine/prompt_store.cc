@@ -1,6 +1,7 @@
 #include "engine/prompt_store.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "engine/chunk_planes.h"
@@ -16,6 +17,11 @@ void ReleaseAll(GroupPool& pool, const PromptStore::Node& node) {
 }
 
 }  // namespace
+
+PromptStore::PromptStore(GroupPool& pool, ChunkRows* rows)
+    : pool_(pool),
+      rows_(rows),
+      holders_(rows == nullptr ? 0 : static_cast<size_t>(rows->blocks()), nullptr) {}
 
 PromptStore::~PromptStore() {
   for (const auto& [salt, root] : roots_) ReleaseAll(pool_, *root);
@@ -124,9 +130,39 @@ bool PromptStore::EvictOne() {
   }
   if (node == nullptr) return false;
   for (const int32_t slot : node->slots) pool_.Release(slot);
+  ReleaseRows(*node);
   std::erase_if(node->parent->children, [&](const auto& child) { return child.get() == node; });
   --chunks_;
   return true;
+}
+
+std::span<const DenseSegment> PromptStore::TakeRows(Node* node) {
+  if (node->rows == kNoRows) return {};
+  node->gave_rows = true;
+  return rows_->Block(node->rows);
+}
+
+std::span<const DenseSegment> PromptStore::AddRows(Node* node) {
+  if (holders_.empty() || node->rows != kNoRows) return {};
+  int block = rows_->Take();
+  if (block < 0) {
+    Node* oldest = *std::ranges::min_element(holders_, {}, [](const Node* holder) {
+      return std::pair(holder->gave_rows, holder->last_used);
+    });
+    ReleaseRows(*oldest);
+    block = rows_->Take();
+  }
+  node->rows = block;
+  node->gave_rows = false;
+  holders_[static_cast<size_t>(block)] = node;
+  return rows_->Block(block);
+}
+
+void PromptStore::ReleaseRows(Node& node) {
+  if (node.rows == kNoRows) return;
+  holders_[static_cast<size_t>(node.rows)] = nullptr;
+  rows_->Release(node.rows);
+  node.rows = kNoRows;
 }
 
 }  // namespace quantspec

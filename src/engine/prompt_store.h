@@ -1,7 +1,9 @@
 // Chunks of prompts that were computed before, found by their tokens: a trie whose nodes are chunks
 // of kChunkTokens tokens and hold a reference on the chunk's slots. A chunk's keys and values
 // depend on its tokens and those before it alone, so using a stored chunk changes no bit of an
-// answer. With a store on disk, chunks are written there and found again by later processes.
+// answer. With a store on disk, chunks are written there and found again by later processes. Of
+// layers with a window, a chunk may also hold its rows, in memory that is scarcer than slots: what
+// no sequence has taken goes first, then what was not taken for longest.
 #pragma once
 
 #include <array>
@@ -14,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/chunk_rows.h"
 #include "cache/group_pool.h"
 #include "cache/kv_cache.h"
 #include "engine/chunk_file.h"
@@ -31,9 +34,13 @@ class PromptStore {
     std::vector<std::unique_ptr<Node>> children;
     uint64_t last_used = 0;
     ChunkKey key{};
+    int rows = kNoRows;  // a block of the rows' memory
+    bool gave_rows = false;
   };
+  static constexpr int kNoRows = -1;
 
-  explicit PromptStore(GroupPool& pool) : pool_(pool) {}
+  // `rows` is null for models that have no layer with a window.
+  explicit PromptStore(GroupPool& pool, ChunkRows* rows = nullptr);
   ~PromptStore();
   PromptStore(const PromptStore&) = delete;
   PromptStore& operator=(const PromptStore&) = delete;
@@ -62,13 +69,22 @@ class PromptStore {
   bool EvictOne();
   int chunks() const { return chunks_; }  // any thread
 
+  // A chunk's rows, for a sequence to take; empty if it holds none.
+  std::span<const DenseSegment> TakeRows(Node* node);
+  // Where a chunk's rows are to be written, now; empty if it holds them already or there is no
+  // memory for any.
+  std::span<const DenseSegment> AddRows(Node* node);
+
  private:
   Node* Oldest(Node& node) const;
   bool IsUnused(const Node& node) const;
+  void ReleaseRows(Node& node);
 
   Node& At(Node* parent) { return parent == nullptr ? *Root({}) : *parent; }
 
   GroupPool& pool_;
+  ChunkRows* rows_;
+  std::vector<Node*> holders_;        // of each block of rows; null: it is free
   const Backend* backend_ = nullptr;  // of the disk's chunks
   std::unique_ptr<DiskStore> disk_;
   Sha256Hash fingerprint_{};

@@ -76,6 +76,43 @@ TEST_F(PromptStoreTest, EvictsTheLeastRecentlyUsedLeafThatNobodyUses) {
   (void)d;
 }
 
+// Memory for the rows of two chunks.
+class PromptStoreRows : public PromptStoreTest {
+ protected:
+  static bool HasRows(const PromptStore::Node* node) { return node->rows != PromptStore::kNoRows; }
+
+  ChunkRows rows_{{{1, 16}, 3, 2}, *backend_};
+  PromptStore windowed_{pool_, &rows_};
+};
+
+TEST_F(PromptStoreRows, GoBeforeTheirChunks) {
+  std::vector<PromptStore::Node*> nodes;
+  for (const Token first : {0, 1, 2, 3}) {
+    const auto slots = TakeSlots();
+    nodes.push_back(windowed_.Add(nullptr, ChunkOf(first), slots));
+    Release(slots);
+  }
+  EXPECT_TRUE(windowed_.TakeRows(nodes[0]).empty());
+  EXPECT_EQ(windowed_.AddRows(nodes[0]).size(), 3u);
+  EXPECT_TRUE(windowed_.AddRows(nodes[0]).empty()) << "it has them";
+  windowed_.AddRows(nodes[1]);
+  EXPECT_EQ(windowed_.TakeRows(nodes[0]).size(), 3u);
+  windowed_.Find(nullptr, ChunkOf(1));
+  EXPECT_FALSE(windowed_.AddRows(nodes[2]).empty());
+  EXPECT_TRUE(HasRows(nodes[0])) << "a sequence took them";
+  EXPECT_FALSE(HasRows(nodes[1])) << "used later, but by its slots alone";
+  EXPECT_EQ(windowed_.Find(nullptr, ChunkOf(1)), nodes[1]);
+  EXPECT_EQ(rows_.Take(), -1);
+  EXPECT_TRUE(windowed_.EvictOne()) << "of the first, which was used longest ago";
+  EXPECT_NE(rows_.Take(), -1) << "rows go with their chunk";
+}
+
+TEST_F(PromptStoreRows, AreNoneWhereThereIsNoMemoryForThem) {
+  PromptStore::Node* node = Add(nullptr, ChunkOf(0));
+  EXPECT_TRUE(store_.AddRows(node).empty());
+  EXPECT_TRUE(store_.TakeRows(node).empty());
+}
+
 TEST(PromptStore, GivesItsSlotsBackAtTheEnd) {
   const auto backend = MakeReferenceBackend();
   GroupPool pool({{1, 16}, 1, 4}, *backend);

@@ -1,6 +1,7 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 
 #include "base/check.h"
@@ -128,23 +129,51 @@ void Sequence::StartPrompt(std::span<const Token> prompt) {
   cached_tokens_ = 0;
 }
 
-bool Sequence::TakeStoredChunk() {
+std::vector<PromptStore::Node*> Sequence::FindStored(size_t most) {
+  std::vector<PromptStore::Node*> found;
   const int length = Length();
   const bool can_share = CanShare() && length == cache_->Sealed() &&
                          path_.size() * kChunkTokens == static_cast<size_t>(length);
+  if (!can_share) return found;
   // The last rows are always computed: for the logits, and for the queries that the draft needs.
-  if (!can_share || length + kChunkTokens > prompt_end_ - policy_->QueryRows()) return false;
+  const auto end = static_cast<size_t>(std::max(prompt_end_ - policy_->QueryRows(), 0));
   PromptStore& store = *core_.store();
-  const auto chunk =
-      std::span<const Token>(tokens_).subspan(static_cast<size_t>(length), kChunkTokens);
-  PromptStore::Node* node = store.Find(StoredParent(), chunk);
-  if (node == nullptr) node = store.Restore(StoredParent(), chunk, core_.Pool());
-  if (node == nullptr) return false;
-  cache_->AttachChunk(core_.backend(), node->slots);
-  store.Use(*node);
-  path_.push_back(node);
-  cached_tokens_ += kChunkTokens;
-  return true;
+  PromptStore::Node* parent = StoredParent();
+  for (size_t begin = static_cast<size_t>(length); found.size() < most;
+       begin += kChunkTokens, parent = found.back()) {
+    if (begin + kChunkTokens > end) break;
+    const auto chunk = std::span<const Token>(tokens_).subspan(begin, kChunkTokens);
+    PromptStore::Node* node = store.Find(parent, chunk);
+    if (node == nullptr) node = store.Restore(parent, chunk, core_.Pool());
+    if (node == nullptr) break;
+    found.push_back(node);
+  }
+  return found;
+}
+
+bool Sequence::TakeStoredChunks() {
+  const std::vector<int>& windows = spec_.cache.windows;
+  const int window = windows.empty() ? 0 : *std::ranges::max_element(windows);
+  const auto needed = static_cast<size_t>(CeilDiv(window, kChunkTokens));  // chunks with rows
+  // Without windows a chunk at a time: reading one from disk may drop another that nobody holds.
+  const std::vector<PromptStore::Node*> found = FindStored(window == 0 ? 1 : SIZE_MAX);
+  size_t count = 0, with_rows = 0;  // the latter without a gap
+  for (size_t i = 0; i < found.size(); ++i) {
+    with_rows = found[i]->rows == PromptStore::kNoRows ? 0 : with_rows + 1;
+    if (with_rows >= std::min(i + 1, needed)) count = i + 1;
+  }
+  // A chunk has been promised already.
+  if (count > 1 && !cache_->Promise(static_cast<int>(count) * PromptStore::kChunkSlots))
+    return false;
+  for (size_t i = 0; i < count; ++i) {
+    std::span<const DenseSegment> rows;
+    if (i + needed >= count) rows = core_.store()->TakeRows(found[i]);
+    cache_->AttachChunk(core_.backend(), found[i]->slots, rows);
+    core_.store()->Use(*found[i]);
+    path_.push_back(found[i]);
+    cached_tokens_ += kChunkTokens;
+  }
+  return count > 0;
 }
 
 // Offers the chunk that was just sealed to other sequences.
@@ -160,6 +189,8 @@ void Sequence::StoreChunk() {
   // Somebody else computed the same meanwhile: one of the two copies is enough.
   if (!std::ranges::equal(node->slots, slots)) cache_->ReplaceLastChunk(node->slots);
   core_.store()->Use(*node);
+  const auto rows = core_.store()->AddRows(node);
+  if (!rows.empty()) cache_->SaveLastChunk(core_.backend(), rows);
   path_.push_back(node);
 }
 
@@ -173,7 +204,7 @@ bool Sequence::AdvancePrompt(int most) {
       is_started_ = true;
     }
     slice_rows_ = 0;
-    if (TakeStoredChunk()) return false;
+    if (TakeStoredChunks()) return false;
     const int left = prompt_end_ - Length();
     const int count = std::min(left, cache_->PromptRoom());
     transformer.StartPrompt(RowsOf(std::span<const Token>(tokens_).subspan(

@@ -112,17 +112,16 @@ class Sequence : public SequenceModel {
 
  private:
   Sequence(Sequence& other, const SequenceSpec& spec);  // Fork's
-  // Stored chunks have no rows of layers with a window.
-  bool CanShare() const {
-    return spec_.reuse == PromptReuse::kPrompts && spec_.cache.windows.empty() &&
-           cache_->IsShareable();
-  }
+  bool CanShare() const { return spec_.reuse == PromptReuse::kPrompts && cache_->IsShareable(); }
   // What the next chunk of a prompt follows in the store.
   PromptStore::Node* StoredParent() {
     return path_.empty() ? core_.store()->Root(spec_.salt) : path_.back();
   }
-  // Takes the next chunk from the prompt store; false if it is not there.
-  bool TakeStoredChunk();
+  // Takes the next chunk from the prompt store, with windows the next ones, as many as leave all
+  // rows that are still seen; false if none is there.
+  bool TakeStoredChunks();
+  // Chunks that continue the path in the prompt store, at most `most`.
+  std::vector<PromptStore::Node*> FindStored(size_t most);
   void StoreChunk();
   void FinishRows();
 

@@ -39,6 +39,23 @@ class Inspect(harness.ProgramTest):
                                "--cache-tokens", 2048)["memory_bytes"]
         self.assertEqual(shared["pool"], 2 * one["pool"])
 
+    def test_windows_are_planned_by_themselves(self):
+        path = harness.TINY_MODELS / "llama-windows.gguf"  # one layer of two, 100 tokens
+        plain = self.run_json("inspect", harness.TINY_MODELS / "llama-long.gguf", "--context",
+                              1024)["memory_bytes"]
+        one = self.run_json("inspect", path, "--context", 1024)["memory_bytes"]
+        self.assertEqual(plain["windows"], 0)
+        self.assertEqual(one["pool"], plain["pool"] // 2)
+        row = 2 * 64 * 2
+        self.assertEqual(one["windows"], (512 + 2 * 256) * row)
+        self.assertEqual(one["cache"], one["pool"] + one["tail"] + one["windows"])
+        long = self.run_json("inspect", path, "--context", 2048)["memory_bytes"]
+        self.assertEqual(long["windows"], one["windows"])
+        four = self.run_json("inspect", path, "--context", 1024, "--sequences",
+                             4)["memory_bytes"]
+        self.assertEqual(four["windows"], 4 * one["windows"])
+        self.assertIn("windows", harness.run("inspect", path).stdout)
+
     def test_the_draft_plan_has_a_default_and_the_limit_of_the_layers(self):
         path = harness.TINY_MODELS / "llama-gqa.gguf"
         self.assertEqual(self.run_json("inspect", path)["draft_exact_layers"], 0)

@@ -206,6 +206,40 @@ TEST(Prompts, DependOnTheirTokensAloneOnModelsWithWindows) {
   }
 }
 
+// What a prefix shares goes as far as the rows of its windows are there.
+TEST(Prompts, ShareStoredChunksOfModelsWithWindows) {
+  for (const std::string& model : {testing::ModelWithWindows(), testing::ModelOfWindows()}) {
+    EngineOptions engine_options;
+    engine_options.model_path = model;
+    const auto engine = Engine::Load(ModelFile::Open(engine_options), {9000, 1});
+    SessionOptions options;
+    options.context = 1500;
+    const std::vector<Token> text = testing::TinyText(1300);
+    const auto read = [&](size_t shared, PromptReuse reuse, int* cached) {
+      std::vector<Token> prompt(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(shared));
+      for (int i = 0; i < 40; ++i) prompt.push_back(static_cast<Token>(shared) % 200 + i);
+      options.reuse = reuse;
+      const auto session = engine->Open(options);
+      EXPECT_TRUE(session->Prefill(prompt));
+      const std::string digest = session->CacheDigest();
+      const GenerateResult result = session->Generate(Prompts::Next());
+      if (cached != nullptr) *cached = result.stats.cached_tokens;
+      return Outcome{digest, result.tokens};
+    };
+    int cached = -1;
+    read(1300, PromptReuse::kPrompts, &cached);
+    EXPECT_EQ(cached, 0);
+    // One sequence's windows are kept: the newest of those chunks.
+    const Outcome shared = read(1300, PromptReuse::kPrompts, &cached);
+    EXPECT_EQ(cached, 1280);
+    EXPECT_EQ(shared, read(1300, PromptReuse::kNone, nullptr));
+    for (const size_t prefix : {1030, 300, 300, 1100}) {
+      EXPECT_EQ(read(prefix, PromptReuse::kPrompts, &cached),
+                read(prefix, PromptReuse::kNone, nullptr));
+    }
+  }
+}
+
 TEST(Prompts, DependOnTheirTokensAloneOnTheDemoModel) {
   const std::string model = testing::DemoModel();
   if (model.empty()) GTEST_SKIP() << "SKIPPED: QUANTSPEC_TEST_MODEL names no model";
