@@ -89,7 +89,7 @@ struct SchedulerCounters {
   int64_t passes = 0;          // steps over any number of sequences
   int64_t pass_sequences = 0;  // the sequences of all of them
   int64_t pass_rows = 0;       // their tokens, drafts included
-  int64_t copied_out = 0;      // sequences that made room for older ones
+  int64_t copied_out = 0;      // sequences that made room for older ones, prompts included
   int waiting = 0;             // of the decoding ones, those copied out now
   // Groups of 128 tokens of the engine's cache: all, and those that nobody has a right to, of which
   // the prompt store may keep some. 0 with CacheKind::kFull.

@@ -36,6 +36,7 @@ class HierarchicalCache : public KvCache {
                    std::span<const DenseSegment> rows = {}) override;
   void ReplaceLastChunk(std::span<const int32_t> slots) override;
   bool Promise(int slots) override;
+  bool HoldsRoom() const override { return !slots_.empty() || promised_ > 0; }
   void DropSlots() override;
   void RetakeSlots(int count) override;
   std::unique_ptr<KvCache> Fork(Backend& backend) const override;

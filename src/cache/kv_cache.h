@@ -85,6 +85,8 @@ class KvCache {
   // Makes sure that `slots` more groups can be sealed or attached, as far as the context goes;
   // false if the pool has no room for them now. Always true unless the cache grows.
   virtual bool Promise(int /*slots*/) { return true; }
+  // True if it has slots or promises that DropSlots would give back.
+  virtual bool HoldsRoom() const { return false; }
   // Gives all slots back, and the promises, and takes as many others, whose bytes the caller puts
   // back. Nothing else may be called in between. For caches that grow; Promise(count) comes before
   // taking. No round is open.

@@ -96,9 +96,10 @@ int Decoding::RoundGamma(int room) {
   const int most = MostDrafts(room);
   if (!is_auto()) return std::min(options_.gamma, most);
   if (!guide_) return std::min(controller_.Next(), most);
-  const int wanted = source_ != nullptr && most > 0
-                         ? controller_.SharedLookup(most, guide_->row_price, 0)
-                         : guide_->gamma;
+  const int wanted =
+      source_ != nullptr
+          ? controller_.SharedLookup(std::min(most, guide_->most_lookup), guide_->row_price, 0)
+          : guide_->gamma;
   controller_.NoteShared(wanted);
   return std::min(wanted, most);
 }
@@ -134,7 +135,8 @@ std::optional<WantedRows> Decoding::Next(int room) {
 
 bool Decoding::LookUp(int room) {
   if (source_ != nullptr || options_.gamma != kGammaAuto) return false;
-  const int proposed = Propose(lookup_, MostDrafts(room));
+  const int most = guide_ ? std::min(MostDrafts(room), guide_->most_lookup) : MostDrafts(room);
+  const int proposed = most > 0 ? Propose(lookup_, most) : 0;
   int count = 0;
   if (proposed > 0) {
     count = guide_ ? controller_.SharedLookup(proposed, guide_->row_price, guide_->gamma)

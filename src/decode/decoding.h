@@ -44,6 +44,7 @@ inline constexpr int kLookupTokens = 6;
 // and what a row more costs all of them, in tokens.
 struct RoundGuide {
   int gamma = 0;
+  int most_lookup = 0;  // tokens that are looked up at most
   double row_price = 0;
 };
 

@@ -20,6 +20,7 @@ constexpr double kHopedToken = 0.95;  // and so many first drafts may be accepte
 constexpr double kHopedRow = 0.9;     // and so much of it a row,
 constexpr double kHopedUnseenRow = 0.3;  // before two numbers of rows were seen
 constexpr int64_t kMostProbeGap = 512;   // rounds from one probe to the next
+constexpr double kLeastShare = 0.5;      // of what a sequence gets if nobody drafts
 constexpr size_t kMostMembers = 128;     // that are planned for; more never draft
 
 }  // namespace
@@ -98,13 +99,20 @@ double PassCosts::RateAt(int depth, std::span<const RoundMember> members,
     rows += drafting;
     seconds += Draft(drafting);
   }
-  return tokens / std::max(1e-12, seconds + Target(rows));
+  seconds += Target(rows);
+  double least = members[0].tokens[static_cast<size_t>(gammas[0])];
+  for (size_t i = 1; i < members.size(); ++i) {
+    least = std::min(least, members[i].tokens[static_cast<size_t>(gammas[i])]);
+  }
+  const bool is_fair = least * Target(count) >= kLeastShare * seconds;
+  return is_fair ? tokens / std::max(1e-12, seconds) : 0;
 }
 
 void PassCosts::Plan(std::span<RoundMember> members) {
   ++round_;
   for (RoundMember& member : members) member.gamma = 0;
   rate_ = row_price_ = 0;
+  most_lookup_ = 0;
   if (!target_.known() || members.empty() || members.size() > kMostMembers) return;
   std::array<int, kMostMembers> memory{};
   const std::span<int> gammas(memory.data(), members.size());
@@ -121,6 +129,10 @@ void PassCosts::Plan(std::span<RoundMember> members) {
   if (drafted_last_) probe_gap_ = kProbeGap;
   if (drafted_last_) rate_ = best;
   row_price_ = rate_ * target_.Slope();
+  const double extra_s = (1.0 / kLeastShare - 1.0) * Target(static_cast<int>(members.size()));
+  const double row_s = target_.Slope() * static_cast<double>(members.size());
+  most_lookup_ =
+      row_s * kMaxGamma <= extra_s ? kMaxGamma : std::max(1, static_cast<int>(extra_s / row_s));
   if (!drafted_last_ && round_ - last_probe_ >= probe_gap_) Probe(members, plain);
 }
 

@@ -44,8 +44,9 @@ struct RoundMember {
   int gamma = 0;  // out
 };
 
-// Draft tokens are shared out so that all sequences together get the most tokens a second: one more
-// row costs the others time, too. With a single sequence the GammaController knows better.
+// Draft tokens are shared out so that all sequences together get the most tokens a second, and each
+// at least half of what it would get if nobody drafted: one more row costs the others time, too.
+// With a single sequence the GammaController knows better.
 class PassCosts {
  public:
   // `draft_over_target`: expected time of a draft's pass over the target's, before any was seen.
@@ -60,6 +61,9 @@ class PassCosts {
   // the verify pass to cost in tokens of the others.
   double rate() const { return rate_; }
   double row_price() const { return row_price_; }
+  // Tokens that each may verify which cost no draft step: if all of them do, a round takes twice as
+  // long at most.
+  int most_lookup() const { return most_lookup_; }
 
  private:
   double Target(int rows) const { return target_.Seconds(rows); }
@@ -67,7 +71,8 @@ class PassCosts {
   double DraftSlope() const {
     return draft_.known() ? draft_.Slope() : draft_over_target_ * target_.Slope();
   }
-  // The rate with at most `depth` drafts each; `gammas` [members] are written.
+  // The rate with at most `depth` drafts each, 0 where somebody would lose more than half; `gammas`
+  // [members] are written.
   double RateAt(int depth, std::span<const RoundMember> members, std::span<int> gammas) const;
   void Probe(std::span<RoundMember> members, double plain);
 
@@ -79,6 +84,7 @@ class PassCosts {
   int64_t probe_gap_ = kProbeGap;  // rounds to the next one
   bool drafted_last_ = false;      // in the last plan, probes aside
   double rate_ = 0, row_price_ = 0;
+  int most_lookup_ = 0;
 };
 
 }  // namespace quantspec

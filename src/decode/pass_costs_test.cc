@@ -128,6 +128,29 @@ TEST(PassCosts, GivesDraftsToThoseWhoseDraftsAreRight) {
   EXPECT_LE(members[0].gamma, 1) << "its round has no room for more";
 }
 
+// One sequence whose drafts are always right, seven whose never are, on a machine where rows are
+// dear: the seven must not pay for the one.
+TEST(PassCosts, NobodyLosesMoreThanHalf) {
+  PassCosts costs;
+  for (int i = 0; i < 40; ++i) {
+    for (const int rows : {1, 8, 24}) costs.Observe(Reader::kTarget, rows, 4.0 + 2.0 * rows);
+    costs.Observe(Reader::kDraft, 1, 0.01);
+  }
+  AcceptanceModel good, bad;
+  for (int i = 0; i < 200; ++i) {
+    good.Observe(16, 16, i);
+    bad.Observe(1, 0, i);
+  }
+  std::vector<RoundMember> members(8, {bad.Expected(), 16, 0});
+  members[0] = {good.Expected(), 16, 0};
+  costs.Plan(members);
+  int rows = 8;
+  for (const RoundMember& member : members) rows += member.gamma;
+  EXPECT_LE(4.0 + 2.0 * rows, 2.1 * (4.0 + 2.0 * 8));
+  EXPECT_LE(8 * costs.most_lookup() * 2.0, 4.0 + 2.0 * 8);
+  EXPECT_GE(costs.most_lookup(), 1);
+}
+
 TEST(PassLine, FollowsALineAndItsDrift) {
   PassLine line;
   EXPECT_EQ(line.Seconds(3), 0);

@@ -44,6 +44,7 @@ int64_t Batch::contexts() const {
 
 bool Batch::Turn() {
   wants_room_ = false;
+  for (const auto& job : jobs_) job->waits_for_room = false;
   const bool has_ended = EndCancelled();
   const bool has_copied = CopyIn();
   const double start = SteadySeconds();
@@ -102,7 +103,7 @@ void Batch::CollectActive() {
   for (const auto& job : jobs_) {
     if (!job->is_decoding() || job->sequence->is_out()) continue;
     if (!job->stream->HasRoom(kMaxGamma + 1)) continue;
-    // A round seals one group at most. The younger ones among active_ may go for it.
+    // A round seals one group at most. Younger ones, which come later, may go for it.
     if (!MakeRoom(*job, 1)) continue;
     active_.push_back(job.get());
   }
@@ -122,7 +123,8 @@ void Batch::GuideRound() {
   costs_.Plan(members_);
   for (size_t i = 0; i < active_.size(); ++i) {
     Decoding& decoding = *active_[i]->decoding;
-    if (decoding.is_auto()) decoding.Guide({members_[i].gamma, costs_.row_price()});
+    if (!decoding.is_auto()) continue;
+    decoding.Guide({members_[i].gamma, costs_.most_lookup(), costs_.row_price()});
   }
 }
 

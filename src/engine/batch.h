@@ -25,6 +25,7 @@ struct Job {
   double start_s = 0;                  // of waiting, then of the prompt, then of decoding
   double queue_s = 0;
   double prefill_s = 0;
+  bool waits_for_room = false;      // in this turn
   double row_s = 0;                 // running mean: seconds a prompt row takes in a layer
   std::optional<StreamEvent> last;  // once the job is over
 
@@ -98,7 +99,11 @@ class Batch {
   // Makes sure that the job's cache can take `slots` more groups. Younger sequences that decode are
   // copied out for it; false if it has to wait. Ends it if it never will get them.
   bool MakeRoom(Job& job, int slots);
-  Job* FindYoungest(const Job& job, bool* is_alone) const;
+  // Copies the youngest one out that decodes, if it is younger than `job`. For the oldest, also a
+  // prompt begins anew, whose finished chunks the prompt store keeps while it can.
+  bool FreeYoungest(const Job& job);
+  // True if nobody else is there, but for those who are copied out.
+  bool IsAlone(const Job& job) const;
   // Sequences come back, the oldest first; true if one did.
   bool CopyIn();
 

@@ -20,7 +20,7 @@ Job* Batch::NextPrompt() {
   Job* oldest = nullptr;
   Job* shortest = nullptr;
   for (const auto& job : jobs_) {
-    if (!job->is_reading()) continue;
+    if (!job->is_reading() || job->waits_for_room) continue;
     if (oldest == nullptr) {
       oldest = job.get();
     } else if (shortest == nullptr ||
@@ -54,7 +54,7 @@ bool Batch::ReadPrompts(double seconds) {
       if (has_read && left < 0.5 * kLeastSliceRows * row_s) return true;
       rows = static_cast<int>(std::min<double>(rows, left / row_s));
     }
-    if (!ReadSlice(*job, std::max(rows, kLeastSliceRows))) return has_read;
+    if (!ReadSlice(*job, std::max(rows, kLeastSliceRows))) continue;  // others may go on
     has_read = true;
     const double spent = SteadySeconds() - now;
     short_s_ += is_short ? -spent : kShortShare * spent;

@@ -9,43 +9,52 @@ bool Batch::MakeRoom(Job& job, int slots) {
       const quantspec::Turn turn(core_.turns());
       if (job.sequence->Promise(slots)) return true;
     }
-    bool is_alone = true;
-    Job* youngest = FindYoungest(job, &is_alone);
-    if (youngest != nullptr) {
-      try {
-        const quantspec::Turn turn(core_.turns());
-        youngest->sequence->CopyOut();
-        ++counters_.copied_out;
-        continue;
-      } catch (...) {
-        Fail(*youngest);  // its slots are free once it was delivered
-      }
-    } else if (is_alone && job.is_decoding()) {
+    if (FreeYoungest(job)) continue;
+    if (IsAlone(job) && job.is_decoding()) {
       // Nobody is there who would make room: sessions hold it, or the cache is full.
       job.decoding->EndForRoom();
       End(job, StreamEvent::Kind::kDone);
-      return false;
+    } else {
+      job.waits_for_room = wants_room_ = true;
     }
-    wants_room_ = true;
     return false;
   }
 }
 
-// The youngest sequence that decodes, if it is younger than `job`.
-Job* Batch::FindYoungest(const Job& job, bool* is_alone) const {
-  Job* youngest = nullptr;
-  bool is_younger = false;
+bool Batch::FreeYoungest(const Job& job) {
+  Job* decoding = nullptr;
+  Job* reading = nullptr;
+  bool is_younger = false, is_oldest = true;
   for (const auto& other : jobs_) {
-    if (other.get() == &job) {
-      is_younger = true;
-      continue;
-    }
-    if (other->is_over() || other->sequence->is_out()) continue;
-    *is_alone = false;
-    const bool has_slots = !other->sequence->cache().Slots().empty();
-    if (is_younger && other->is_decoding() && has_slots) youngest = other.get();
+    if (other.get() == &job) is_younger = true;
+    if (other.get() == &job || other->is_over() || other->sequence->is_out()) continue;
+    if (!is_younger) is_oldest = false;
+    if (!is_younger || !other->sequence->cache().HoldsRoom()) continue;
+    (other->is_decoding() ? decoding : reading) = other.get();
   }
-  return youngest;
+  // Prompts have a reservation and come to their ends, unless what they shared with others is gone.
+  Job* youngest = decoding == nullptr && is_oldest ? reading : decoding;
+  if (youngest == nullptr) return false;
+  try {
+    const quantspec::Turn turn(core_.turns());
+    if (youngest->is_decoding()) {
+      youngest->sequence->CopyOut();
+    } else {
+      youngest->sequence->RestartPrompt(youngest->request.prompt);
+    }
+    ++counters_.copied_out;
+    return true;
+  } catch (...) {
+    Fail(*youngest);  // its slots are free once it was delivered
+    return false;
+  }
+}
+
+bool Batch::IsAlone(const Job& job) const {
+  for (const auto& other : jobs_) {
+    if (other.get() != &job && !other->is_over() && !other->sequence->is_out()) return false;
+  }
+  return true;
 }
 
 bool Batch::CopyIn() {

@@ -258,6 +258,16 @@ void Sequence::CopyOut() {
   cache_->DropSlots();
 }
 
+void Sequence::RestartPrompt(std::span<const Token> prompt) {
+  CancelPrompt();
+  tokens_.clear();
+  path_.clear();
+  cache_->Rewind(0);
+  policy_->Rewind(0);
+  cache_->DropSlots();
+  StartPrompt(prompt);
+}
+
 bool Sequence::CopyIn() {
   if (!cache_->Promise(out_slots_ + 1)) return false;
   const GroupPool& pool = *core_.Pool().pool;

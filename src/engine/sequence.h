@@ -84,6 +84,9 @@ class Sequence : public SequenceModel {
   // ---- room in the pool, of sequences whose cache grows; the caller has the turn
   // KvCache::Promise.
   bool Promise(int slots) { return cache_->Promise(slots); }
+  // Gives all slots back and begins again to read `prompt`, that of a sequence that has nothing
+  // else.
+  void RestartPrompt(std::span<const Token> prompt);
   // Copies the sealed groups out to host memory and gives their slots back; no round or prompt is
   // open. Nothing but CopyIn follows. Throws std::bad_alloc, with nothing changed.
   void CopyOut();

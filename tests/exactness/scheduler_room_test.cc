@@ -152,6 +152,33 @@ TEST_F(SchedulerRoom, SharedDocumentsAreReservedOnce) {
   EXPECT_EQ(most, 4) << "they did not fit together";
 }
 
+// Two prompts that count on chunks of others, which are gone before they get there, and a pool that
+// has no room for both.
+TEST_F(SchedulerRoom, PromptsThatLostWhatTheySharedComeToTheirEnds) {
+  Load(2048, 6);
+  for (int run = 0; run < 6; ++run) {
+    const auto scheduler = Scheduler::Start(engine_, {});
+    std::vector<std::shared_ptr<Stream>> streams;
+    const auto first = scheduler->Submit(RequestOf(0, 700, 8));
+    const auto second = scheduler->Submit(RequestOf(900, 700, 8));
+    while (first->prompt_done() + second->prompt_done() < 1300) std::this_thread::yield();
+    std::vector<Request> requests;
+    for (size_t i = 0; i < 4; ++i) {
+      requests.push_back(RequestOf(i % 2 == 0 ? 0 : 900, 1200, 6));
+      streams.push_back(scheduler->Submit(requests.back()));
+    }
+    first->Cancel();
+    second->Cancel();
+    for (size_t i = 0; i < streams.size(); ++i) {
+      const Answer answer = Read(*streams[i]);
+      EXPECT_EQ(answer.end, StreamEvent::Kind::kDone);
+      EXPECT_EQ(answer.tokens, Alone(requests[i]).tokens);
+      EXPECT_EQ(answer.digest, Alone(requests[i]).digest);
+    }
+    EXPECT_EQ(scheduler->counters().pool_free, scheduler->counters().pool_groups);
+  }
+}
+
 TEST_F(SchedulerRoom, AShortPromptDoesNotWaitForALongOne) {
   Load(8192, 4);
   const auto scheduler = Scheduler::Start(engine_, {});
