@@ -188,18 +188,23 @@ std::string_view JsonReader::String() {
   Expect(JsonKind::kString);
   const size_t begin = ++at_;
   bool has_escape = false;
-  for (;; ++at_) {
-    if (at_ >= text_.size()) Fail(Found(), "the end of a string");
-    const auto c = static_cast<uint8_t>(text_[at_]);
+  const auto stop = [&](size_t at, std::string_view expected) {
+    at_ = at;
+    Fail(Found(), expected);
+  };
+  size_t at = begin;
+  for (;; ++at) {
+    if (at >= text_.size()) stop(at, "the end of a string");
+    const auto c = static_cast<uint8_t>(text_[at]);
     if (c == '"') break;
-    if (c < 0x20) Fail(Found(), "a character that is no control character");
+    if (c < 0x20) stop(at, "a character that is no control character");
     if (c == '\\') {
       has_escape = true;
-      if (++at_ >= text_.size()) Fail(Found(), "an escape");
+      if (++at >= text_.size()) stop(at, "an escape");
     }
   }
-  const size_t end = at_++;
-  return has_escape ? Unescape(begin, end) : text_.substr(begin, end - begin);
+  at_ = at + 1;
+  return has_escape ? Unescape(begin, at) : text_.substr(begin, at - begin);
 }
 
 std::string_view JsonReader::Unescape(size_t begin, size_t end) {
@@ -280,6 +285,20 @@ std::string_view JsonReader::Number() {
 uint64_t JsonReader::Whole() {
   if (Peek() != JsonKind::kNumber) Fail(Found(), "a whole number");
   const size_t begin = at_;
+  // Most have few digits and nothing else.
+  constexpr size_t kSurelyFits = 18;
+  uint64_t few = 0;
+  size_t at = begin;
+  const size_t most = std::min(text_.size(), begin + kSurelyFits);
+  for (; at < most && IsDigit(text_[at]); ++at) {
+    few = few * 10 + static_cast<uint64_t>(text_[at] - '0');
+  }
+  const bool is_whole = at < most && at > begin && text_[begin] != '0' &&
+                        (text_[at] == ',' || text_[at] == ']' || text_[at] == '}');
+  if (is_whole) {
+    at_ = at;
+    return few;
+  }
   const std::string_view number = Number();
   uint64_t value = 0;
   for (const char c : number) {
