@@ -66,6 +66,7 @@ struct ChatRequest {
 struct ChatPrompt {
   std::string text;  // byte for byte as Python's jinja2 renders the template
   std::vector<Token> tokens;
+  std::string template_name;  // of several, the one that wrote it; else empty
 };
 
 // A model's chat template: a program that writes the prompt. Immutable and safe to share between

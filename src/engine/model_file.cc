@@ -138,14 +138,14 @@ MemoryPlan ModelFileImpl::Plan(const SessionOptions& options,
   return plan;
 }
 
-const Tokenizer& ModelFileImpl::tokenizer() const {
+const NamingTokenizer& ModelFileImpl::tokenizer() const {
   if (!source_.tokenizer) throw Error(*source_.no_tokenizer);
   std::call_once(tokenizer_once_, [&] { tokenizer_ = MakeTokenizer(*source_.tokenizer); });
   return *tokenizer_;
 }
 
 const ChatTemplate* ModelFileImpl::chat() const {
-  const Tokenizer& of_model = tokenizer();
+  const NamingTokenizer& of_model = tokenizer();
   ChatTemplateTexts texts{source_.chat_template, source_.named_chat_templates};
   if (!options_.chat_template.empty()) texts = {options_.chat_template, {}};
   if (!texts.text && texts.named.empty()) return nullptr;

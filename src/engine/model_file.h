@@ -9,6 +9,7 @@
 #include "kernels/backend.h"
 #include "model/weights.h"
 #include "quantspec/engine.h"
+#include "text/tokenizer.h"
 
 namespace quantspec {
 
@@ -36,7 +37,7 @@ class ModelFileImpl : public ModelFile {
     return MakeWeightOptions(options_, info().layers).draft_exact_layers;
   }
   MemoryPlan Plan(const SessionOptions& options, const EngineCapacity& capacity) const override;
-  const Tokenizer& tokenizer() const override;
+  const NamingTokenizer& tokenizer() const override;
   const ChatTemplate* chat() const override;
 
   const EngineOptions& options() const { return options_; }
@@ -61,7 +62,7 @@ class ModelFileImpl : public ModelFile {
   ThreadPool sizing_pool_;  // as many threads as the engine will have: scratch memory depends on it
   std::unique_ptr<Backend> sizing_;  // answers questions about sizes, computes nothing
   mutable std::once_flag tokenizer_once_, chat_once_;
-  mutable std::unique_ptr<Tokenizer> tokenizer_;
+  mutable std::unique_ptr<NamingTokenizer> tokenizer_;
   mutable std::unique_ptr<ChatTemplate> chat_;
 };
 

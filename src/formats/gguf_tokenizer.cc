@@ -1,6 +1,7 @@
 #include "formats/gguf_tokenizer.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -185,6 +186,24 @@ std::string PreTokenizerOf(const TokenizerReader& reader, const Gguf& file,
   return "gpt-2";
 }
 
+// GGUF files do not tell what added tokens take with them. Of the families that are converted, only
+// Phi-3's marks of turns take anything: the white space behind them.
+std::vector<AddedToken> AddedTokensOf(const Gguf& file, const TokenizerSpec& spec) {
+  std::string name(file.String("general.name").value_or(""));
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (name.find("phi-3") == std::string::npos && name.find("phi3") == std::string::npos) return {};
+  std::vector<AddedToken> added;
+  for (size_t id = 0; id < spec.types.size(); ++id) {
+    const bool is_mark =
+        spec.types[id] == TokenType::kControl || spec.types[id] == TokenType::kUserDefined;
+    const std::string_view text = spec.pieces[id];
+    if (!is_mark || text == "<s>" || text == "<|endoftext|>") continue;
+    added.push_back({static_cast<Token>(id), {.takes_right = true}});
+  }
+  return added;
+}
+
 }  // namespace
 
 TokenizerSpec ReadGgufTokenizer(const Gguf& file, std::shared_ptr<const void> storage,
@@ -197,6 +216,7 @@ TokenizerSpec ReadGgufTokenizer(const Gguf& file, std::shared_ptr<const void> st
   spec.pieces = reader.Pieces();
   const size_t tokens = spec.pieces.size();
   spec.types = reader.Types(tokens);
+  spec.added = AddedTokensOf(file, spec);
   if (spec.kind == TokenizerKind::kByteLevelBpe) {
     spec.merges = reader.Merges();
     spec.pre_tokenizer = PreTokenizerOf(reader, file, spec.pieces, warnings);

@@ -107,6 +107,18 @@ TEST(GgufTokenizer, MalformedMergesAreRefused) {
   }
 }
 
+TEST(GgufTokenizer, MarksOfTurnsOfPhi3TakeTheWhiteSpaceBehindThem) {
+  for (const char* name : {"Phi-3 Mini", "phi3", "Llama"}) {
+    GgufTestFile file;
+    AddTokenizer(file, TinyBpe());
+    AddText(file, "general.name", name);
+    const auto tokenizer = MakeTokenizer(Reading(file).spec);
+    const bool takes = std::string(name) != "Llama";
+    EXPECT_EQ(tokenizer->Encode("<|im_end|>\nhe", SpecialTokens::kParse),
+              takes ? (std::vector<Token>{262, 256}) : (std::vector<Token>{262, '\n', 256}));
+  }
+}
+
 TEST(GgufTokenizer, AnIdOfMinusOneMeansNone) {
   GgufTestFile file = Texts("gpt2", {"a"});
   AddTexts(file, "tokenizer.ggml.merges", {});

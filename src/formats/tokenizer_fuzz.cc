@@ -62,7 +62,7 @@ void TryFile(std::string_view bytes) {
     const Gguf file = Gguf::Parse(std::as_bytes(std::span(bytes)), "fuzz", GgmlTypeSize);
     std::vector<std::string> warnings;
     const TokenizerSpec spec = ReadGgufTokenizer(file, nullptr, &warnings);
-    const std::unique_ptr<Tokenizer> tokenizer = MakeTokenizer(spec);
+    const auto tokenizer = MakeTokenizer(spec);
     TryText(*tokenizer, kText, /*is_lossless=*/false);
     const auto chat_template = file.String("tokenizer.chat_template");
     if (!chat_template) return;

@@ -96,6 +96,16 @@ BpeTokenizer::BpeTokenizer(const TokenizerSpec& spec)
 }
 
 std::vector<Token> BpeTokenizer::Encode(std::string_view text, SpecialTokens special) const {
+  return EncodeWith(text, special == SpecialTokens::kParse ? names_and_special_ : names_, nullptr);
+}
+
+std::vector<Token> BpeTokenizer::EncodeNamed(std::string_view text,
+                                             const NameFilter& filter) const {
+  return EncodeWith(text, names_and_special_, &filter);
+}
+
+std::vector<Token> BpeTokenizer::EncodeWith(std::string_view text, const TokenMatcher& names,
+                                            const NameFilter* filter) const {
   // Composing may make a text three times as long; places in it have 31 bits.
   if (text.size() > std::numeric_limits<int32_t>::max() / 3) {
     throw Error(ErrorKind::kUsage, "tokenizer: found a text of " + std::to_string(text.size()) +
@@ -104,10 +114,9 @@ std::vector<Token> BpeTokenizer::Encode(std::string_view text, SpecialTokens spe
   std::vector<Token> tokens;
   tokens.reserve(text.size() / 4 + 8);
   Encoder encoder(*this, &tokens);
-  const TokenMatcher& names = special == SpecialTokens::kParse ? names_and_special_ : names_;
   for (size_t at = 0; at < text.size();) {
     size_t place = 0;
-    const TokenMatcher::Match name = names.FindFrom(text, at, &place);
+    const TokenMatcher::Match name = names.FindFrom(text, at, &place, filter);
     encoder.Add(text.substr(at, place - at));
     if (name.token >= 0) tokens.push_back(name.token);
     at = place + name.bytes;

@@ -10,12 +10,13 @@
 #include "quantspec/text.h"
 #include "text/merge_table.h"
 #include "text/pre_tokenizer.h"
+#include "text/tokenizer.h"
 #include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
 namespace quantspec {
 
-class BpeTokenizer : public Tokenizer {
+class BpeTokenizer : public NamingTokenizer {
  public:
   // Throws Error: kCorrupt, kUnsupported.
   explicit BpeTokenizer(const TokenizerSpec& spec);
@@ -24,6 +25,7 @@ class BpeTokenizer : public Tokenizer {
   // Bytes that the vocabulary has no token for (some leave out those that their training text did
   // not contain) are left out, as the Hugging Face tokenizers do.
   std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
+  std::vector<Token> EncodeNamed(std::string_view text, const NameFilter& filter) const override;
   std::string Piece(Token token) const override;
   std::string Decode(std::span<const Token> tokens) const override;
   bool IsSpecial(Token token) const override;
@@ -34,6 +36,9 @@ class BpeTokenizer : public Tokenizer {
 
  private:
   class Encoder;
+
+  std::vector<Token> EncodeWith(std::string_view text, const TokenMatcher& names,
+                                const NameFilter* filter) const;
 
   const Vocabulary vocabulary_;
   const MergeTable merges_;

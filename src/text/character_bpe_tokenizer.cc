@@ -65,14 +65,15 @@ CharacterBpeTokenizer::CharacterBpeTokenizer(const TokenizerSpec& spec)
 // The state of one Encode.
 class CharacterBpeTokenizer::Encoder {
  public:
-  Encoder(const CharacterBpeTokenizer& owner, const Names& names, std::vector<Token>* tokens)
-      : owner_(owner), names_(names), tokens_(tokens) {}
+  Encoder(const CharacterBpeTokenizer& owner, const Names& names, const NameFilter* filter,
+          std::vector<Token>* tokens)
+      : owner_(owner), names_(names), filter_(filter), tokens_(tokens) {}
 
   void Add(std::string_view text) {
     for (size_t at = 0; at < text.size();) {
       size_t place = 0;
-      const TokenMatcher::Match name = names_.plain.FindFrom(text, at, &place);
-      AddText(text.substr(at, place - at), at == 0);
+      const TokenMatcher::Match name = names_.plain.FindFrom(text, at, &place, filter_);
+      AddText(text.substr(at, place - at), at);
       if (name.token >= 0) tokens_->push_back(name.token);
       at = place + name.bytes;
     }
@@ -81,21 +82,41 @@ class CharacterBpeTokenizer::Encoder {
  private:
   static constexpr size_t kNone = std::numeric_limits<size_t>::max();
 
-  // `text` without names of the first kind.
-  void AddText(std::string_view text, bool is_first) {
+  // `text` without names of the first kind, which stands at `offset` of the whole.
+  void AddText(std::string_view text, size_t offset) {
     if (text.empty()) return;
-    if (!owner_.escapes_before_names_) {
-      AddUnnamed(Keep(Prefixed(EscapeSpaces(text), is_first)));
+    const std::string_view escaped = Keep(Prefixed(EscapeSpaces(text), offset == 0));
+    if (!owner_.escapes_before_names_ || names_.escaped.empty()) {
+      AddUnnamed(escaped);
       return;
     }
-    const std::string_view escaped = Keep(Prefixed(EscapeSpaces(text), is_first));
+    std::vector<size_t> origins;
+    if (filter_ != nullptr) origins = OriginsOf(text, offset, escaped.size());
+    const auto allows = [&](size_t begin, size_t end) {
+      return (*filter_)(origins[begin], origins[end]);
+    };
+    const NameFilter in_escaped = allows;
     for (size_t at = 0; at < escaped.size();) {
       size_t place = 0;
-      const TokenMatcher::Match name = names_.escaped.FindFrom(escaped, at, &place);
+      const TokenMatcher::Match name =
+          names_.escaped.FindFrom(escaped, at, &place, filter_ != nullptr ? &in_escaped : nullptr);
       AddUnnamed(escaped.substr(at, place - at));
       if (name.token >= 0) tokens_->push_back(name.token);
       at = place + name.bytes;
     }
+  }
+
+  // Where every byte of `text`, escaped and with a prefix to `size` bytes, stands in the whole, and
+  // its end.
+  static std::vector<size_t> OriginsOf(std::string_view text, size_t offset, size_t size) {
+    std::vector<size_t> origins;
+    origins.reserve(size + 1);
+    for (size_t i = 0; i < text.size(); ++i) {
+      origins.insert(origins.end(), text[i] == ' ' ? kSpaceSign.size() : 1, offset + i);
+    }
+    origins.insert(origins.begin(), size - origins.size(), offset);
+    origins.push_back(offset + text.size());
+    return origins;
   }
 
   std::string Prefixed(std::string escaped, bool is_first) const {
@@ -198,6 +219,7 @@ class CharacterBpeTokenizer::Encoder {
 
   const CharacterBpeTokenizer& owner_;
   const Names& names_;
+  const NameFilter* filter_;  // null: every name is one
   std::vector<Token>* tokens_;
   Merger merger_;
   PieceCache cache_;
@@ -207,13 +229,23 @@ class CharacterBpeTokenizer::Encoder {
 
 std::vector<Token> CharacterBpeTokenizer::Encode(std::string_view text,
                                                  SpecialTokens special) const {
+  return EncodeWith(text, special == SpecialTokens::kParse ? names_and_special_ : names_, nullptr);
+}
+
+std::vector<Token> CharacterBpeTokenizer::EncodeNamed(std::string_view text,
+                                                      const NameFilter& filter) const {
+  return EncodeWith(text, names_and_special_, &filter);
+}
+
+std::vector<Token> CharacterBpeTokenizer::EncodeWith(std::string_view text, const Names& names,
+                                                     const NameFilter* filter) const {
   if (text.size() > std::numeric_limits<int32_t>::max() / 3) {
     throw Error(ErrorKind::kUsage, "tokenizer: found a text of " + std::to_string(text.size()) +
                                        " bytes, expected less than 700 MB; cut it into parts");
   }
   std::vector<Token> tokens;
   tokens.reserve(text.size() / 3);
-  Encoder(*this, special == SpecialTokens::kParse ? names_and_special_ : names_, &tokens).Add(text);
+  Encoder(*this, names, filter, &tokens).Add(text);
   return tokens;
 }
 

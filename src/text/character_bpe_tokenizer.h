@@ -10,12 +10,13 @@
 #include "quantspec/text.h"
 #include "text/merge_table.h"
 #include "text/token_matcher.h"
+#include "text/tokenizer.h"
 #include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
 namespace quantspec {
 
-class CharacterBpeTokenizer : public Tokenizer {
+class CharacterBpeTokenizer : public NamingTokenizer {
  public:
   // Throws Error{kCorrupt}.
   explicit CharacterBpeTokenizer(const TokenizerSpec& spec);
@@ -24,6 +25,7 @@ class CharacterBpeTokenizer : public Tokenizer {
   // Characters without a token, and bytes that are no characters, are left out where there are
   // neither tokens of bytes nor one for the unknown.
   std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
+  std::vector<Token> EncodeNamed(std::string_view text, const NameFilter& filter) const override;
   std::string Piece(Token token) const override;
   std::string Decode(std::span<const Token> tokens) const override;
   bool IsSpecial(Token token) const override;
@@ -39,6 +41,9 @@ class CharacterBpeTokenizer : public Tokenizer {
     Names(const Vocabulary& vocabulary, bool with_special, const TokenizerSpec& spec);
     TokenMatcher plain, escaped;
   };
+
+  std::vector<Token> EncodeWith(std::string_view text, const Names& names,
+                                const NameFilter* filter) const;
 
   const Vocabulary vocabulary_;
   const MergeTable merges_;

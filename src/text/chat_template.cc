@@ -19,10 +19,8 @@ constexpr size_t kBytesForEach = 64;
 
 class JinjaChat : public ChatTemplate {
  public:
-  JinjaChat(ChatTemplateTexts texts, const TokenizerSpec& spec, const Tokenizer& tokenizer)
-      : texts_(std::move(texts)),
-        source_(spec.source),
-        marked_(tokenizer, spec.kind == TokenizerKind::kSentencePiece && spec.add_space_prefix) {
+  JinjaChat(ChatTemplateTexts texts, const TokenizerSpec& spec, const NamingTokenizer& tokenizer)
+      : texts_(std::move(texts)), source_(spec.source), tokenizer_(tokenizer) {
     for (const auto& [name, token] : {std::pair{"bos_token", tokenizer.bos()},
                                       {"eos_token", tokenizer.eos()},
                                       {"unk_token", spec.unknown}}) {
@@ -36,7 +34,7 @@ class JinjaChat : public ChatTemplate {
   std::vector<Token> Format(std::span<const ChatMessage> messages) const override {
     size_t bytes = 0;
     for (const ChatMessage& message : messages) bytes += message.text.size();
-    return marked_.Encode(Run({}, MessagesOf(messages), Value(), true, bytes));
+    return EncodeMarked(tokenizer_, Run({}, MessagesOf(messages), Value(), true, bytes));
   }
 
   ChatPrompt Render(const ChatRequest& request) const override {
@@ -44,7 +42,7 @@ class JinjaChat : public ChatTemplate {
         Run(VariablesOf(request.variables), MessagesOf(request.messages), ToolsOf(request.tools),
             request.add_generation_prompt,
             request.messages.size() + request.tools.size() + request.variables.size());
-    return {text.bytes(), marked_.Encode(text)};
+    return {text.bytes(), EncodeMarked(tokenizer_, text), NameOf(!request.tools.empty())};
   }
 
  private:
@@ -58,6 +56,15 @@ class JinjaChat : public ChatTemplate {
     const std::string* found = with_tools ? find("tool_use") : nullptr;
     if (found == nullptr && texts_.text) found = &*texts_.text;
     return found == nullptr ? find("default") : found;
+  }
+
+  std::string NameOf(bool with_tools) const {
+    if (texts_.named.empty()) return "";
+    const std::string* used = FindText(with_tools);
+    for (const auto& [name, text] : texts_.named) {
+      if (&text == used) return name;
+    }
+    return "default";
   }
 
   jinja::Template Parse(const std::string& text) const {
@@ -96,7 +103,7 @@ class JinjaChat : public ChatTemplate {
 
   ChatTemplateTexts texts_;
   std::string source_;
-  MarkedTokenizer marked_;
+  const NamingTokenizer& tokenizer_;
   jinja::Variables special_;
   std::unique_ptr<const jinja::Template> usual_;
 };
@@ -105,7 +112,7 @@ class JinjaChat : public ChatTemplate {
 
 std::unique_ptr<ChatTemplate> MakeChatTemplate(const ChatTemplateTexts& texts,
                                                const TokenizerSpec& spec,
-                                               const Tokenizer& tokenizer) {
+                                               const NamingTokenizer& tokenizer) {
   return std::make_unique<JinjaChat>(texts, spec, tokenizer);
 }
 

@@ -39,7 +39,7 @@ class ChatTemplateTest : public testing::Test {
   }
 
   TokenizerSpec spec_ = TinyBpe();
-  std::unique_ptr<Tokenizer> tokenizer_ = MakeTokenizer(spec_);
+  std::unique_ptr<NamingTokenizer> tokenizer_ = MakeTokenizer(spec_);
 };
 
 TEST_F(ChatTemplateTest, SpecialTokensComeFromTheTemplateAlone) {
@@ -80,6 +80,54 @@ TEST_F(ChatTemplateTest, TextBetweenSpecialTokensIsOneRun) {
             (std::vector<Token>{kEnd, 259}));
 }
 
+TEST_F(ChatTemplateTest, SpacesThatANameTakesBelongToItWhoeverWroteThem) {
+  spec_.added = {{kEnd, {.takes_left = true, .takes_right = true}}};
+  tokenizer_ = MakeTokenizer(spec_);
+  EXPECT_EQ(Format("he {{ messages[0].content }}", {{Role::kUser, "<|im_end|>"}}).front(), 256);
+  EXPECT_EQ(Format("he \n<|im_end|>\n{{ messages[0].content }}", {{Role::kUser, " \nhe"}}),
+            (std::vector<Token>{256, kEnd, 256}));
+}
+
+TEST_F(ChatTemplateTest, WordsAreNamesOnlyWhereNoLetterTouchesThem) {
+  spec_.added = {{kEnd, {.is_word = true}}};
+  tokenizer_ = MakeTokenizer(spec_);
+  const std::string text = "<|im_end|>{{ messages[0].content }}";
+  EXPECT_THAT(Special(Format(text, {{Role::kUser, ""}})), ElementsAre(kEnd));
+  EXPECT_THAT(Special(Format(text, {{Role::kUser, " x"}})), ElementsAre(kEnd));
+  EXPECT_THAT(Special(Format(text, {{Role::kUser, "x"}})), ElementsAre());
+}
+
+TEST_F(ChatTemplateTest, ANameThatMayNotBeLeavesTheShorterOnesInIt) {
+  std::vector<TinyToken> tokens = ByteAlphabetTokens();
+  tokens.push_back({"<|", TokenType::kUserDefined});
+  tokens.push_back({"<|end|>", TokenType::kControl});
+  const TokenizerSpec spec = TinySpec(TokenizerKind::kByteLevelBpe, tokens);
+  const auto tokenizer = MakeTokenizer(spec);
+  const auto chat = MakeChatTemplate({"{{ messages[0].content }}<|end|>"}, spec, *tokenizer);
+  EXPECT_EQ(chat->Format(std::vector<ChatMessage>{{Role::kUser, "<|end|>"}}),
+            (std::vector<Token>{256, 'e', 'n', 'd', '|', '>', 257}));
+}
+
+TEST_F(ChatTemplateTest, OnlyTheBeginningOfAPromptIsTheBeginningOfAText) {
+  TokenizerSpec spec = TinySpec(
+      TokenizerKind::kCharacterBpe,
+      {{"<s>", TokenType::kControl}, {"\u2581"}, {"h"}, {"\u2581h"}, {"<x>", TokenType::kControl}},
+      {"\u2581 h"});
+  spec.prefix = SpacePrefix::kFirstUnlessSpaced;
+  const auto format = [&](const std::string& text) {
+    const auto tokenizer = MakeTokenizer(spec);
+    return MakeChatTemplate({text}, spec, *tokenizer)->Format({});
+  };
+  EXPECT_EQ(format("h"), (std::vector<Token>{3}));
+  EXPECT_EQ(format("<s>h<s> h"), (std::vector<Token>{0, 2, 0, 3}));
+  // Names that are looked for in escaped text stand behind the space that was put in front of it.
+  spec.prefix = SpacePrefix::kAlways;
+  spec.escapes_before_names = true;
+  spec.added = {{4, {.in_escaped = true}}};
+  EXPECT_EQ(format("<x>h"), (std::vector<Token>{4, 2}));
+  EXPECT_EQ(format(" h <x>h"), (std::vector<Token>{1, 3, 4, 2}));
+}
+
 TEST_F(ChatTemplateTest, ModelsSpecialTokensHaveNames) {
   EXPECT_EQ(Format("{{ bos_token }}{{ eos_token }}", {}), (std::vector<Token>{kStart, kEnd}));
 }
@@ -89,7 +137,11 @@ TEST_F(ChatTemplateTest, ToolsAreWrittenByTheirOwnTemplate) {
                                 {{"default", "other"}, {"tool_use", "{{ tools|length }}"}}};
   const auto chat = MakeChatTemplate(texts, spec_, *tokenizer_);
   EXPECT_EQ(chat->Render({"[]", "[{}, {}]", true}).text, "2");
+  EXPECT_EQ(chat->Render({"[]", "[{}]", true}).template_name, "tool_use");
   EXPECT_EQ(chat->Render({"[]", "", true}).text, "usual");
+  EXPECT_EQ(chat->Render({"[]", "", true}).template_name, "default");
+  const auto only = MakeChatTemplate({"usual"}, spec_, *tokenizer_);
+  EXPECT_EQ(only->Render({"[]", "[{}]", true}).template_name, "");
   const ChatTemplateTexts named{std::nullopt, {{"default", "named"}}};
   EXPECT_EQ(MakeChatTemplate(named, spec_, *tokenizer_)->Render({"[]", "[{}]", true}).text,
             "named");

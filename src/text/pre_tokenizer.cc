@@ -30,6 +30,28 @@ constexpr const char* kGpt2 =
 constexpr const char* kLlama3 = QS_WORDS "\\p{N}{1,3}" QS_REST;
 constexpr const char* kQwen2 = QS_WORDS "\\p{N}" QS_REST;
 
+// Words with their marks.
+constexpr const char* kQwen35 =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^" QS_SPACE
+    "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|[" QS_SPACE "]*[\\r\\n]+|" QS_SPACES_TO_WORD;
+
+// Words begin with their upper-case letters; `after` may follow them.
+#define QS_UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define QS_LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define QS_CASED(after, digits)                                                               \
+  "[^\\r\\n\\p{L}\\p{N}]?" QS_UPPER "*" QS_LOWER "+" after "|[^\\r\\n\\p{L}\\p{N}]?" QS_UPPER \
+  "+" QS_LOWER "*" after "|" digits "| ?[^" QS_SPACE "\\p{L}\\p{N}]+[\\r\\n/]*|[" QS_SPACE    \
+  "]*[\\r\\n]+|" QS_SPACES_TO_WORD
+constexpr const char* kTekken = QS_CASED("", "\\p{N}");
+constexpr const char* kO200k = QS_CASED("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "\\p{N}{1,3}");
+
+constexpr const char* kThreeDigits = "\\p{N}{1,3}";
+constexpr const char* kChineseAndJapanese =
+    "[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{309F}\\x{30A0}-\\x{30FF}]+";
+constexpr const char* kDeepSeekV3 =
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?"
+    "[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|[" QS_SPACE "]*[\\r\\n]+|" QS_SPACES_TO_WORD;
+
 // DeepSeek cuts in several passes; letters are those of scripts with upper and lower case.
 constexpr const char* kLineBreak = "[\\r\\n]";
 constexpr const char* kCasedLetters =
@@ -77,7 +99,12 @@ const std::vector<Family>& Families() {
       {{"smollm", "starcoder", "refact"}, {kDigit, kGpt2}, false, false, false},
       {{"gpt-2", "gpt2", "default"}, {kGpt2}, false, false, false},
       {{"llama-bpe", "llama3", "llama-v3"}, {kLlama3}, false, true, true},
+      {{"dbrx", "smaug-bpe"}, {kLlama3}, false, false, false},
       {{"qwen2", "deepseek-r1-qwen"}, {kQwen2}, true, false, false},
+      {{"qwen35"}, {kQwen35}, true, false, false},
+      {{"tekken"}, {kTekken}, false, true, true},
+      {{"gpt-4o"}, {kO200k}, false, false, false},
+      {{"deepseek-v3"}, {kThreeDigits, kChineseAndJapanese, kDeepSeekV3}, false, false, false},
       {{"deepseek-llm"},
        {kLineBreak, kCasedLetters, kAsciiPunctuation, kSpaceAtEnd, kEastAsian, kDigit},
        false,

@@ -15,12 +15,8 @@ namespace quantspec {
 namespace {
 
 std::vector<TokenName> SpecialNamesOf(const Vocabulary& vocabulary) {
-  std::vector<TokenName> names;
-  for (Token token = 0; token < vocabulary.size(); ++token) {
-    if (vocabulary.IsSpecial(token)) {
-      names.push_back({std::string(vocabulary.text(token)), token, {}});
-    }
-  }
+  std::vector<TokenName> names = vocabulary.Names(/*with_special=*/true);
+  std::erase_if(names, [](const TokenName& name) { return !name.is_special; });
   return names;
 }
 
@@ -40,6 +36,7 @@ SpmTokenizer::SpmTokenizer(const TokenizerSpec& spec)
       scores_(spec.scores),
       adds_space_(spec.add_space_prefix),
       adds_bos_(spec.add_bos.value_or(true)),
+      fuses_unknown_(spec.fuses_unknown && spec.unknown >= 0),
       words_are_apart_(true) {
   QS_CHECK(scores_.size() == spec.pieces.size());
   FindBytes(spec);
@@ -70,6 +67,16 @@ void SpmTokenizer::FindBytes(const TokenizerSpec& spec) {
 }
 
 std::vector<Token> SpmTokenizer::Encode(std::string_view text, SpecialTokens special) const {
+  return EncodeWith(text, special == SpecialTokens::kParse ? &special_ : nullptr, nullptr);
+}
+
+std::vector<Token> SpmTokenizer::EncodeNamed(std::string_view text,
+                                             const NameFilter& filter) const {
+  return EncodeWith(text, &special_, &filter);
+}
+
+std::vector<Token> SpmTokenizer::EncodeWith(std::string_view text, const TokenMatcher* names,
+                                            const NameFilter* filter) const {
   if (text.size() > std::numeric_limits<int32_t>::max() / 3) {
     throw Error(ErrorKind::kUsage, "tokenizer: found a text of " + std::to_string(text.size()) +
                                        " bytes, expected less than 700 MB; cut it into parts");
@@ -80,10 +87,19 @@ std::vector<Token> SpmTokenizer::Encode(std::string_view text, SpecialTokens spe
   for (size_t at = 0; at < text.size();) {
     size_t place = text.size();
     TokenMatcher::Match name;
-    if (special == SpecialTokens::kParse) name = special_.FindFrom(text, at, &place);
-    EncodeText(text.substr(at, place - at), work, out);
+    if (names != nullptr) name = names->FindFrom(text, at, &place, filter);
+    std::string_view run = text.substr(at, place - at);
+    // In a prompt that a template wrote, a run's own space is the one that is put in front of it.
+    if (filter != nullptr && adds_space_ && run.size() > 1 && run[0] == ' ') run.remove_prefix(1);
+    EncodeText(run, work, out);
     if (name.token >= 0) out.push_back(name.token);
     at = place + name.bytes;
+  }
+  if (fuses_unknown_) {
+    const auto end = std::unique(out.begin(), out.end(), [this](Token a, Token b) {
+      return a == b && a == vocabulary_.unknown();
+    });
+    out.erase(end, out.end());
   }
   return out;
 }

@@ -6,18 +6,20 @@
 #include <vector>
 
 #include "quantspec/text.h"
+#include "text/tokenizer.h"
 #include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
 namespace quantspec {
 
-class SpmTokenizer : public Tokenizer {
+class SpmTokenizer : public NamingTokenizer {
  public:
   // Throws Error: kCorrupt, kUnsupported.
   explicit SpmTokenizer(const TokenizerSpec& spec);
 
   int vocab() const override { return vocabulary_.size(); }
   std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
+  std::vector<Token> EncodeNamed(std::string_view text, const NameFilter& filter) const override;
   std::string Piece(Token token) const override;
   std::string Decode(std::span<const Token> tokens) const override;
   bool IsSpecial(Token token) const override;
@@ -30,6 +32,8 @@ class SpmTokenizer : public Tokenizer {
   struct Work;
 
   void FindBytes(const TokenizerSpec& spec);
+  std::vector<Token> EncodeWith(std::string_view text, const TokenMatcher* names,
+                                const NameFilter* filter) const;
   // Text without special tokens; any bytes.
   void EncodeText(std::string_view text, Work& work, std::vector<Token>& out) const;
   // `text` has its spaces escaped and holds no user-defined token.
@@ -44,6 +48,7 @@ class SpmTokenizer : public Tokenizer {
   std::array<Token, 256> of_byte_;  // -1 = none
   bool adds_space_;
   bool adds_bos_;
+  bool fuses_unknown_;
   bool words_are_apart_;  // no token has a space after something else, so merges stay inside words
 };
 

@@ -26,13 +26,13 @@ TokenMatcher::TokenMatcher(std::vector<TokenName> names) {
   }
 }
 
-TokenMatcher::Match TokenMatcher::FindFrom(std::string_view text, size_t from,
-                                           size_t* place) const {
+TokenMatcher::Match TokenMatcher::FindFrom(std::string_view text, size_t from, size_t* place,
+                                           const NameFilter* filter) const {
   *place = text.size();
   if (names_.empty()) return {};
   for (size_t at = from; at < text.size(); ++at) {
     if (!starts_[static_cast<uint8_t>(text[at])]) continue;
-    const TokenName* name = LongestAt(text.substr(at));
+    const TokenName* name = LongestAt(text, at, filter);
     if (name == nullptr) continue;
     size_t begin = at, end = at + name->text.size();
     if (name->rules.is_word && IsInsideWord(text, begin, end)) {
@@ -47,14 +47,18 @@ TokenMatcher::Match TokenMatcher::FindFrom(std::string_view text, size_t from,
   return {};
 }
 
-const TokenName* TokenMatcher::LongestAt(std::string_view text) const {
+const TokenName* TokenMatcher::LongestAt(std::string_view whole, size_t begin,
+                                         const NameFilter* filter) const {
+  const std::string_view text = whole.substr(begin);
   const TokenName* best = nullptr;
   auto first = names_.begin(), last = names_.end();
   for (size_t depth = 0; first != last; ++depth) {
     // Here all of [first, last) agree with the text in `depth` bytes; a name that ends here stands
     // in front of the longer ones.
     if (first->text.size() == depth) {
-      best = &*first;
+      const bool is_allowed =
+          filter == nullptr || !first->is_special || (*filter)(begin, begin + depth);
+      if (is_allowed) best = &*first;
       ++first;
     }
     if (depth == text.size()) break;

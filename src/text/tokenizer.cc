@@ -6,7 +6,7 @@
 
 namespace quantspec {
 
-std::unique_ptr<Tokenizer> MakeTokenizer(const TokenizerSpec& spec) {
+std::unique_ptr<NamingTokenizer> MakeTokenizer(const TokenizerSpec& spec) {
   if (spec.kind == TokenizerKind::kSentencePiece) return std::make_unique<SpmTokenizer>(spec);
   if (spec.kind == TokenizerKind::kCharacterBpe) {
     return std::make_unique<CharacterBpeTokenizer>(spec);

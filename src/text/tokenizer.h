@@ -9,13 +9,21 @@
 #include <vector>
 
 #include "quantspec/text.h"
+#include "text/token_matcher.h"
 #include "text/tokenizer_spec.h"
 
 namespace quantspec {
 
+// What makes chat prompts needs of a tokenizer besides.
+class NamingTokenizer : public Tokenizer {
+ public:
+  // As Encode; special tokens are read where `filter` lets their names be.
+  virtual std::vector<Token> EncodeNamed(std::string_view text, const NameFilter& filter) const = 0;
+};
+
 // Throws Error: kCorrupt for a spec that contradicts itself, kUnsupported naming what is missing.
 // The result copies what it needs.
-std::unique_ptr<Tokenizer> MakeTokenizer(const TokenizerSpec& spec);
+std::unique_ptr<NamingTokenizer> MakeTokenizer(const TokenizerSpec& spec);
 
 // The templates of a model.
 struct ChatTemplateTexts {
@@ -29,6 +37,6 @@ struct ChatTemplateTexts {
 // conversation.
 std::unique_ptr<ChatTemplate> MakeChatTemplate(const ChatTemplateTexts& texts,
                                                const TokenizerSpec& spec,
-                                               const Tokenizer& tokenizer);
+                                               const NamingTokenizer& tokenizer);
 
 }  // namespace quantspec

@@ -86,8 +86,9 @@ struct TokenizerSpec {
   bool escapes_before_names = false;  // spaces, and the prefix, before names in_escaped are found
   bool cuts_at_spaces = false;        // a word ends before every space
   bool falls_back_to_bytes = false;   // characters without a token become their bytes' tokens
-  bool fuses_unknown = false;         // neighbouring unknown characters are one token
   bool drops_first_space = false;     // of a decoded text
+
+  bool fuses_unknown = false;  // neighbouring unknown characters are one token; not of bytes
 
   Token bos = -1;
   Token eos = -1;

@@ -156,7 +156,7 @@ std::vector<TokenName> Vocabulary::Names(bool with_special) const {
   std::vector<TokenName> names;
   for (Token token = 0; token < size(); ++token) {
     if (type(token) != TokenType::kUserDefined && !(with_special && IsSpecial(token))) continue;
-    TokenName name{std::string(text(token)), token, {}};
+    TokenName name{std::string(text(token)), token, {}, IsSpecial(token)};
     const auto at = std::lower_bound(added_.begin(), added_.end(), token,
                                      [](const AddedToken& a, Token id) { return a.id < id; });
     if (at != added_.end() && at->id == token) name.rules = at->rules;

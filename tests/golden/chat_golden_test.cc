@@ -56,7 +56,7 @@ class ChatGolden : public testing::TestWithParam<size_t> {
   }
   const Json& golden() const { return Templates()[GetParam()]; }
 
-  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<NamingTokenizer> tokenizer_;
   std::unique_ptr<ChatTemplate> chat_;
 };
 

@@ -99,7 +99,7 @@ class HfTokenizerGolden : public testing::TestWithParam<size_t> {
   const Json& golden() const { return Expected()["cases"][GetParam()]; }
 
   TokenizerSpec spec_;
-  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<NamingTokenizer> tokenizer_;
 };
 
 TEST_P(HfTokenizerGolden, NastyTextsHaveTheTokensOfTheReference) {
@@ -136,13 +136,38 @@ TEST_P(HfTokenizerGolden, RandomStringsHaveTheTokensAndTextsOfTheReference) {
 TEST_P(HfTokenizerGolden, SpecialTokensAreFoundAsTheReferenceFindsThem) {
   for (const Json& one : golden()["parsed"]) {
     const std::string text = one[0];
-    EXPECT_EQ(tokenizer_->Encode(text, SpecialTokens::kParse), one[1].get<std::vector<Token>>())
-        << Printable(text);
+    const auto expected = one[1].get<std::vector<Token>>();
+    EXPECT_EQ(tokenizer_->Encode(text, SpecialTokens::kParse), expected) << Printable(text);
+    EXPECT_EQ(tokenizer_->EncodeNamed(text, [](size_t, size_t) { return true; }), expected);
+    EXPECT_EQ(tokenizer_->EncodeNamed(text, [](size_t, size_t) { return false; }),
+              tokenizer_->Encode(text, SpecialTokens::kAsText));
   }
   const auto bos = golden()["bos"].get<std::vector<Token>>();
   EXPECT_EQ(tokenizer_->adds_bos(), !bos.empty());
   if (!bos.empty()) {
     EXPECT_EQ(tokenizer_->bos(), bos[0]);
+  }
+}
+
+// What GGUF files name, tokenizer.json spells out.
+TEST_P(HfTokenizerGolden, RulesWithANameAreThoseThatAreSpeltOut) {
+  const std::pair<const char*, const char*> names[] = {
+      {"gpt2", "gpt-2"},   {"smollm2", "smollm"},       {"llama3", "llama-bpe"},
+      {"qwen2", "qwen2"},  {"qwen3.5", "qwen35"},       {"tekken", "tekken"},
+      {"o200k", "gpt-4o"}, {"deepseek3", "deepseek-v3"}};
+  TokenizerSpec spec = spec_;
+  for (const auto& [file, rules] : names) {
+    if (golden()["name"] == file) spec.pre_tokenizer = rules;
+  }
+  if (spec.pre_tokenizer.empty()) GTEST_SKIP() << "no name for these rules";
+  spec.words.reset();
+  const auto named = MakeTokenizer(spec);
+  std::vector<std::string> texts = NastyTexts();
+  for (const std::string& text : RandomStrings()) texts.push_back(text);
+  for (const std::string& text : texts) {
+    EXPECT_EQ(named->Encode(text, SpecialTokens::kAsText),
+              tokenizer_->Encode(text, SpecialTokens::kAsText))
+        << Printable(text);
   }
 }
 
