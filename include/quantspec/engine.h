@@ -66,6 +66,8 @@ class ModelFile {
   virtual std::vector<std::pair<std::string, std::string>> Metadata() const = 0;
   // What had to be guessed about the model, a sentence each; for the user.
   virtual const std::vector<std::string>& warnings() const = 0;
+  // What its authors advise; applied by nobody unless asked for.
+  virtual const SamplingAdvice& sampling_advice() const = 0;
   // EngineOptions::draft_exact_layers with the default filled in.
   virtual int draft_exact_layers() const = 0;
   // For as many sequences as the capacity says.

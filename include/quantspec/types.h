@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -108,6 +109,27 @@ struct SamplingOptions {
   std::vector<LogitBias> logit_bias;
   uint64_t seed = 0;
   VerifyRule verify = VerifyRule::kCoupled;
+};
+
+// What the authors of a model advise; absent: nothing.
+struct SamplingAdvice {
+  std::optional<float> temperature;  // 0: greedy
+  std::optional<int> top_k;
+  std::optional<float> top_p;
+  std::optional<float> min_p;
+  std::optional<float> repeat_penalty;
+  std::optional<int> repeat_window;
+
+  // `options` with what is advised.
+  SamplingOptions ApplyTo(SamplingOptions options) const {
+    options.temperature = temperature.value_or(options.temperature);
+    options.top_k = top_k.value_or(options.top_k);
+    options.top_p = top_p.value_or(options.top_p);
+    options.min_p = min_p.value_or(options.min_p);
+    options.repeat_penalty = repeat_penalty.value_or(options.repeat_penalty);
+    options.repeat_window = repeat_window.value_or(options.repeat_window);
+    return options;
+  }
 };
 
 struct GenerateOptions {

@@ -33,6 +33,7 @@ class ModelFileImpl : public ModelFile {
     return source_.metadata;
   }
   const std::vector<std::string>& warnings() const override { return source_.warnings; }
+  const SamplingAdvice& sampling_advice() const override { return source_.sampling; }
   int draft_exact_layers() const override {
     return MakeWeightOptions(options_, info().layers).draft_exact_layers;
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/input_file.h"
+#include "formats/hf_added_tokens.h"
 #include "formats/hf_config.h"
 #include "formats/hf_files.h"
 #include "formats/hf_quant.h"
@@ -16,6 +17,8 @@
 #include "formats/hf_tensors.h"
 #include "formats/hf_tokenizer.h"
 #include "formats/json_tree.h"
+#include "formats/sampling_advice.h"
+#include "formats/sentencepiece_model.h"
 #include "formats/tensor_parts.h"
 
 namespace quantspec {
@@ -92,21 +95,36 @@ Token NamedToken(const JsonFields& fields, const char* key, const TokenizerSpec&
   return FindPiece(spec, value->get_ref<const std::string&>());
 }
 
+TokenizerSpec ReadTokenizerFile(const Folder& folder, const JsonTree* settings) {
+  if (folder.Has("tokenizer.json")) return ReadHfTokenizer(folder.At("tokenizer.json"));
+  if (!folder.Has("tokenizer.model")) {
+    throw Error(ErrorKind::kUnsupported,
+                folder.path() +
+                    ": found no tokenizer.json and no tokenizer.model, expected one of them; "
+                    "other files of tokenizers (tekken.json) are not supported: have transformers "
+                    "save its fast tokenizer into the folder");
+  }
+  TokenizerSpec spec = ReadSentencePieceModel(folder.At("tokenizer.model"));
+  const auto file = folder.Json("added_tokens.json");
+  AddHfTokens({file ? &*file : nullptr, settings, folder.At("added_tokens.json"),
+               folder.At("tokenizer_config.json")},
+              &spec);
+  if (settings != nullptr) {
+    const JsonFields fields(*settings, folder.At("tokenizer_config.json"));
+    spec.add_bos = fields.Bool("add_bos_token", true);
+  }
+  return spec;
+}
+
 void ReadTokenizer(const Folder& folder, const JsonTree& config, const JsonTree* generation,
                    const JsonTree* settings, LoadedModel* model) {
   try {
-    if (!folder.Has("tokenizer.json")) {
-      throw Error(ErrorKind::kUnsupported,
-                  folder.path() +
-                      ": found no tokenizer.json, expected one; other files of "
-                      "tokenizers (tokenizer.model, tekken.json) are not supported: "
-                      "have transformers save its fast tokenizer into the folder");
-    }
-    TokenizerSpec spec = ReadHfTokenizer(folder.At("tokenizer.json"));
+    TokenizerSpec spec = ReadTokenizerFile(folder, settings);
     if (settings != nullptr) {
       const JsonFields fields(*settings, folder.At("tokenizer_config.json"));
       if (spec.bos < 0) spec.bos = NamedToken(fields, "bos_token", spec);
-      spec.eos = NamedToken(fields, "eos_token", spec);
+      const Token eos = NamedToken(fields, "eos_token", spec);
+      if (eos >= 0 || spec.kind != TokenizerKind::kSentencePiece) spec.eos = eos;
       if (spec.eos >= 0) spec.ends.push_back(spec.eos);
     }
     if (generation != nullptr) ReadEnds(*generation, folder.At("generation_config.json"), &spec);
@@ -122,17 +140,52 @@ void ReadTokenizer(const Folder& folder, const JsonTree& config, const JsonTree*
       std::min(model->config.info.vocab, static_cast<int>(model->tokenizer->pieces.size()));
 }
 
-// A template is a string, or a list of {name, template}, of which "default" is the one for chats.
-std::optional<std::string> TemplateOf(const JsonFields& settings) {
+// In tokenizer_config.json: a string, or a list of {name, template}.
+void ReadTemplateSetting(const JsonFields& settings, LoadedModel* model) {
   const JsonTree* value = settings.Find("chat_template");
-  if (value == nullptr) return std::nullopt;
-  if (value->is_string()) return value->get<std::string>();
+  if (value == nullptr) return;
+  if (value->is_string()) {
+    model->chat_template = value->get<std::string>();
+    return;
+  }
   if (!value->is_array()) settings.Bad("chat_template", Shown(*value), "a template or a list");
   for (const JsonTree& entry : *value) {
     const JsonFields fields(entry, settings.where() + ": chat_template");
-    if (fields.String("name") == "default") return fields.String("template");
+    const auto name = fields.String("name");
+    const auto text = fields.String("template");
+    if (!name || !text) fields.Bad(name ? "template" : "name", "none", "a text");
+    model->named_chat_templates.emplace_back(*name, *text);
   }
-  return std::nullopt;
+}
+
+// Files go before the setting: chat_template.jinja, and others by name in a folder beside it.
+void ReadTemplates(const Folder& folder, const JsonTree* settings, LoadedModel* model) {
+  constexpr const char* kOne = "chat_template.jinja";
+  constexpr const char* kOthers = "additional_chat_templates";
+  const bool has_others = folder.Has(kOthers);
+  if (!folder.Has(kOne) && !has_others) {
+    if (settings == nullptr) return;
+    ReadTemplateSetting(JsonFields(*settings, folder.At("tokenizer_config.json")), model);
+    return;
+  }
+  if (folder.Has(kOne)) model->chat_template = folder.Text(kOne);
+  if (!has_others) return;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder.At(kOthers), ignored)) {
+    const fs::path& path = entry.path();
+    if (path.extension() != ".jinja") continue;
+    const std::string name = std::string(kOthers) + "/" + path.filename().string();
+    model->named_chat_templates.emplace_back(path.stem().string(), folder.Text(name.c_str()));
+  }
+  std::sort(model->named_chat_templates.begin(), model->named_chat_templates.end());
+}
+
+void AddTemplateNames(LoadedModel* model) {
+  std::string names = model->chat_template ? "default" : "";
+  for (const auto& [name, text] : model->named_chat_templates) {
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  if (!names.empty()) model->metadata.emplace_back("chat_templates", names);
 }
 
 void AddMetadata(const std::string& prefix, const JsonTree& tree, LoadedModel* model) {
@@ -183,12 +236,14 @@ LoadedModel LoadHfFolder(const std::string& path) {
   const auto settings = folder.Json("tokenizer_config.json");
   ReadTokenizer(folder, *config, generation ? &*generation : nullptr,
                 settings ? &*settings : nullptr, &model);
-  if (settings) {
-    model.chat_template = TemplateOf(JsonFields(*settings, folder.At("tokenizer_config.json")));
+  ReadTemplates(folder, settings ? &*settings : nullptr, &model);
+  if (generation) {
+    model.sampling =
+        ReadHfSampling(*generation, folder.At("generation_config.json"), &model.warnings);
   }
-  if (folder.Has("chat_template.jinja")) model.chat_template = folder.Text("chat_template.jinja");
   AddMetadata("", *config, &model);
   if (generation && generation->is_object()) AddMetadata("generation.", *generation, &model);
+  AddTemplateNames(&model);
   return model;
 }
 

@@ -11,6 +11,7 @@
 #include "formats/gguf_tensors.h"
 #include "formats/gguf_tokenizer.h"
 #include "formats/hf_model.h"
+#include "formats/sampling_advice.h"
 #include "formats/tensor_parts.h"
 
 namespace quantspec {
@@ -136,6 +137,7 @@ LoadedModel LoadGguf(const std::string& path) {
   model.SortTensors();
   ReadTokenizer(files.front(), model);
   ReadChatTemplates(first, model);
+  model.sampling = ReadGgufSampling(first, &model.warnings);
   for (const Gguf::Entry& entry : first.entries()) {
     model.metadata.emplace_back(entry.key, std::visit(ValueText{}, entry.value));
   }

@@ -15,6 +15,7 @@
 #include "formats/model_config.h"
 #include "quant/hq8.h"
 #include "quantspec/error.h"
+#include "quantspec/types.h"
 #include "text/tokenizer_spec.h"
 
 namespace quantspec {
@@ -77,6 +78,7 @@ struct LoadedModel {
   std::optional<std::string> chat_template;
   // Others by name, e.g. "tool_use".
   std::vector<std::pair<std::string, std::string>> named_chat_templates;
+  SamplingAdvice sampling;
   std::vector<std::pair<std::string, std::string>> metadata;  // (key, printable value)
   std::vector<std::string> warnings;                          // what was guessed; for the user
   // What the source calls a tensor of ours.

@@ -23,6 +23,9 @@ inline void AddText(GgufTestFile& file, std::string_view key, std::string_view v
 inline void AddNumber(GgufTestFile& file, std::string_view key, uint32_t value) {
   file.Entry(key, 4, GgufTestFile::Bytes(value));
 }
+inline void AddFloat(GgufTestFile& file, std::string_view key, float value) {
+  file.Entry(key, 6, GgufTestFile::Bytes(value));
+}
 inline void AddTexts(GgufTestFile& file, std::string_view key,
                      const std::vector<std::string>& values) {
   std::string bytes;

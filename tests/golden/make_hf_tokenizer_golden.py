@@ -15,16 +15,10 @@ import pathlib
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers,
                         pre_tokenizers, processors, trainers)
 
+from random_texts import ALPHABET, RANDOM_STRINGS, fnv, nasty_texts, random_strings
+
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE / "hf_tokenizers"
-RANDOM_STRINGS = 10000
-# What random strings are made of: scripts, marks, spaces of many kinds, punctuation, digits.
-ALPHABET = ("aaaeeinorstTHE'sdlmv    \n\n\t\r0123456789.,!?-_/()[]{}<>|&^~\"#$%*+=:;@`\\"
-            "\u00e4\u00f6\u00fc\u00df\u00e9\u0301\u0308\u00d1\u0130\u0131\u017f\u212a\u1e9e\u01c5"
-            "\u0435\u043f\u0440\u041d\u03b1\u03a3\u03c2\u05d0\u05b0\u0639\u064b\u0661\u0915\u093f"
-            "\u0e01\u0e33\u4e2d\u6587\u65e5\u3042\u30ab\u30fc\uac00\u1100\u1161\u2167\u00bd\u00b2"
-            "\u0085\u00a0\u1680\u2003\u2028\u202f\u3000\u180e\u200b\u200d\ufeff\u2581\u2019\u201c"
-            "\u20ac\u00ac\U0001f600\U0001f468\U0001d7d8\ufb01\u0345\u0e3f\u2126")
 CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CASED = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+%s|" \
@@ -91,9 +85,7 @@ CHARACTERS = {
 
 def corpus():
     story = (HERE.parent.parent / "examples" / "a-case-of-identity.txt").read_text()
-    nasty = [entry["text"] for entry in json.loads((HERE / "nasty.json").read_text())
-             if "text" in entry]
-    return story.splitlines(keepends=True) + nasty * 3
+    return story.splitlines(keepends=True) + nasty_texts() * 3
 
 
 def trained(normalizer, pre_tokenizer, size, alphabet):
@@ -161,33 +153,9 @@ def make_characters(name):
     return tokenizer
 
 
-def random_strings():
-    """The same 32-bit generator as the test's."""
-    characters, state, strings = list(ALPHABET), 1, []
-
-    def draw(count):
-        nonlocal state
-        state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
-        return (state >> 8) % count
-
-    for _ in range(RANDOM_STRINGS):
-        strings.append("".join(characters[draw(len(characters))] for _ in range(1 + draw(24))))
-    return strings
-
-
-def fnv(parts):
-    """FNV-1a, 64 bits, over bytes."""
-    value = 0xCBF29CE484222325
-    for part in parts:
-        for byte in part:
-            value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return f"{value:016x}"
-
-
 def main():
     OUT.mkdir(exist_ok=True)
-    nasty = [entry["text"] for entry in json.loads((HERE / "nasty.json").read_text())
-             if "text" in entry]
+    nasty = nasty_texts()
     parsed = ["<s>Hello</s>  there", "a<s> b", " <|bos|>Hi<|end|> \n x <|end|>", "[word] x[word] [word]",
               "x  <left>y <tool> z", "<extra> Hi <extra></s>\n<s>", "<unk>a"]
     strings = random_strings()
