@@ -116,48 +116,6 @@ int ParseGamma(const std::string& option, const std::string& text) {
 
 std::string GammaText(int gamma) { return gamma == kGammaAuto ? "auto" : std::to_string(gamma); }
 
-void AddGenerateOptions(CLI::App& app, GenerateOptions& options, std::vector<std::string>& stops) {
-  SamplingOptions& sampling = options.sampling;
-  AddInteger(app, "--max-tokens", options.max_tokens, 1, kMaxContext,
-             "most tokens to generate (default: 256)");
-  app.add_flag("--ignore-eos", options.ignore_end, "go on after the end of the text");
-  AddTexts(app, "--stop", stops, "stop before this text; may be given several times")
-      ->each([](const std::string& text) {
-        if (text.empty()) throw UsageError("--stop: found an empty text, expected at least a byte");
-      });
-  AddNumber(app, "--temperature", sampling.temperature, 0, 100,
-            "0 takes the likeliest token (default: 0)");
-  AddInteger(app, "--top-k", sampling.top_k, 0, kMaxContext,
-             "sample from the K likeliest tokens, 0 = all (default: 0)");
-  AddNumber(app, "--top-p", sampling.top_p, 0, 1,
-            "sample from the likeliest tokens with this share together (default: 1)");
-  AddNumber(app, "--min-p", sampling.min_p, 0, 1,
-            "drop tokens below this share of the likeliest one (default: 0)");
-  AddNumber(app, "--repeat-penalty", sampling.repeat_penalty, 0.01, 100,
-            "divide the logits of recent tokens by this (default: 1)");
-  AddValue(
-      app, "--seed", "N",
-      [&sampling](const std::string& text) { sampling.seed = ParseUnsigned("--seed", text); },
-      "of the random numbers (default: 0)");
-  AddValue(
-      app, "--gamma", "auto|0..16",
-      [&options](const std::string& text) { options.gamma = ParseGamma("--gamma", text); },
-      "tokens drafted a round, 0 = plain decoding (default: auto)");
-  AddChoice<VerifyRule>(app, "--verify", sampling.verify,
-                        {{"coupled", VerifyRule::kCoupled}, {"rejection", VerifyRule::kRejection}},
-                        "how sampled drafts are verified (default: coupled, the output is that of "
-                        "plain sampling)");
-}
-
-void NoteOptions(const GenerateOptions& options, bool quiet) {
-  const bool by_rejection =
-      options.sampling.temperature > 0 && options.sampling.verify == VerifyRule::kRejection;
-  if (by_rejection && options.gamma == kGammaAuto && !quiet) {
-    Say("note: with --verify rejection the output depends on gamma, and --gamma auto on timing; "
-        "fix --gamma for output that can be repeated");
-  }
-}
-
 std::shared_ptr<const ModelFile> OpenModel(const EngineOptions& options, bool quiet) {
   if (options.model_path.empty() && options.random_shape.empty()) {
     throw UsageError("--model: missing, expected the path of a GGUF file or a Hugging Face folder");

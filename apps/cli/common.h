@@ -106,9 +106,18 @@ void AddQuiet(CLI::App& app, bool& quiet);
 // "auto" or 0 to kMaxGamma.
 int ParseGamma(const std::string& option, const std::string& text);
 std::string GammaText(int gamma);
-void AddGenerateOptions(CLI::App& app, GenerateOptions& options, std::vector<std::string>& stops);
-// A note on standard error where options make an answer depend on timing.
-void NoteOptions(const GenerateOptions& options, bool quiet);
+// Where the sampling options come from that are not given.
+enum class SamplingSource { kGreedy, kModel };
+struct GenerateArguments {
+  GenerateOptions options;  // without what is given of sampling_advice
+  std::vector<std::string> stops;
+  SamplingSource source = SamplingSource::kGreedy;
+  SamplingAdvice given;
+};
+void AddGenerateOptions(CLI::App& app, GenerateArguments& arguments);
+// What to generate with `file`; says what the model advised unless `quiet`.
+GenerateOptions ChooseGenerateOptions(const GenerateArguments& arguments, const ModelFile& file,
+                                      bool quiet);
 
 // Throws UsageError without a model path. What had to be guessed is a note on standard error.
 std::shared_ptr<const ModelFile> OpenModel(const EngineOptions& options, bool quiet);

@@ -32,8 +32,8 @@ class InputFile {
   throw Error(ErrorKind::kIo, name + ": cannot be read: " + std::strerror(errno));
 }
 
-// Bytes of the well-formed character at the beginning of `text`, 0 if there is none.
-// [unicode, table 3-7]
+}  // namespace
+
 size_t CharacterBytes(std::string_view text) {
   const auto byte = [&](size_t at) { return static_cast<uint8_t>(text[at]); };
   const uint8_t lead = byte(0);
@@ -51,8 +51,6 @@ size_t CharacterBytes(std::string_view text) {
   }
   return size;
 }
-
-}  // namespace
 
 Document ReadDocument(const std::string& path) {
   Document document;

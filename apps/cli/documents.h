@@ -20,6 +20,10 @@ inline constexpr size_t kMaxDocumentBytes = size_t{256} << 20;
 // kMaxDocumentBytes.
 Document ReadDocument(const std::string& path);
 
+// Bytes of the well-formed character at the beginning of a non-empty text, 0 if there is none.
+// [unicode, table 3-7]
+size_t CharacterBytes(std::string_view text);
+
 struct Utf8Faults {
   size_t count = 0;  // bytes that belong to no well-formed character
   size_t first = 0;  // offset of the first one

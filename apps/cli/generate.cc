@@ -14,8 +14,7 @@ namespace {
 
 struct Options {
   ModelOptions model;
-  GenerateOptions generate;
-  std::vector<std::string> stops;
+  GenerateArguments generate;
   std::vector<std::string> files;
   std::string prompt;
   std::string prompt_file;
@@ -72,7 +71,7 @@ int ChooseContext(const Options& options, const ModelInfo& model, size_t prompt_
                               : " or use a model with a longer context"));
   }
   if (asked > 0) return asked;
-  const size_t wanted = prompt_tokens + static_cast<size_t>(options.generate.max_tokens);
+  const size_t wanted = prompt_tokens + static_cast<size_t>(options.generate.options.max_tokens);
   return static_cast<int>(std::min(wanted, limit));
 }
 
@@ -142,7 +141,8 @@ int Run(const Options& options) {
   SessionOptions session_options = options.model.session;
   session_options.context = ChooseContext(options, file->info(), prompt.size());
   CheckMemory(*file, session_options, options.model.capacity);
-  NoteOptions(options.generate, options.model.quiet);
+  const GenerateOptions generate =
+      ChooseGenerateOptions(options.generate, *file, options.model.quiet);
 
   const auto engine = LoadEngine(file, options.model.capacity, options.model.quiet);
   const auto session = engine->Open(session_options);
@@ -151,10 +151,10 @@ int Run(const Options& options) {
     const auto show = [&](std::string_view text) {
       if (!options.model.json) Print(text);
     };
-    answer = GenerateAnswer(*session, file->tokenizer(), options.generate, options.stops, show);
+    answer = GenerateAnswer(*session, file->tokenizer(), generate, options.generate.stops, show);
   } else {
     answer.finish = FinishReason::kInterrupted;
-    answer.result.stats.gamma = options.generate.gamma;
+    answer.result.stats.gamma = generate.gamma;
     answer.result.stats.prompt_tokens = static_cast<int>(prompt.size());
   }
   if (options.model.json) {
@@ -184,7 +184,7 @@ Command AddGenerate(CLI::App& app) {
       "wrap the prompt in the model's chat template (default: auto, if it has one)");
   AddText(*command, "--system", options->system, "a system message for the chat template");
   AddChatTemplate(*command, options->chat_template);
-  AddGenerateOptions(*command, options->generate, options->stops);
+  AddGenerateOptions(*command, options->generate);
   AddPromptStoreOptions(*command, options->model.engine);
   AddModelOptions(*command, options->model, JsonOption::kYes);
   command->footer(

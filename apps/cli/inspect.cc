@@ -1,6 +1,7 @@
 // quantspec inspect: what a model file holds and what it will take, without loading it.
 #include <algorithm>
 #include <cstdio>
+#include <sstream>
 
 #include "cli/common.h"
 #include "cli/json.h"
@@ -34,6 +35,23 @@ Json ModelJson(const ModelInfo& model) {
           {"vocab", model.vocab},       {"context", model.context}};
 }
 
+Json AdviceJson(const SamplingAdvice& advice) {
+  Json json = Json::object();
+  const auto add = [&](const char* name, const auto& value) {
+    if (!value) return;
+    std::ostringstream text;
+    text << *value;
+    json[name] = Json::parse(text.str());  // 0.6, not the nearest float
+  };
+  add("temperature", advice.temperature);
+  add("top_k", advice.top_k);
+  add("top_p", advice.top_p);
+  add("min_p", advice.min_p);
+  add("repeat_penalty", advice.repeat_penalty);
+  add("repeat_window", advice.repeat_window);
+  return json;
+}
+
 void PrintAsJson(const ModelFile& file, const MemoryPlan& plan) {
   Json json;
   json["model"] = ModelJson(file.info());
@@ -50,6 +68,7 @@ void PrintAsJson(const ModelFile& file, const MemoryPlan& plan) {
                        {"stored_bytes", tensor.stored_bytes}});
   }
   json["tensors"] = tensors;
+  json["sampling"] = AdviceJson(file.sampling_advice());
   json["draft_exact_layers"] = file.draft_exact_layers();
   json["context"] = plan.context;
   json["memory_bytes"] = MemoryJson(plan.bytes);
@@ -92,6 +111,9 @@ void PrintAsText(const ModelOptions& options, const ModelFile& file, const Memor
                      ", context " + std::to_string(model.context) + "\n\n";
   for (const auto& [key, value] : file.Metadata()) text += key + " = " + OneLine(value) + "\n";
   text += "\n" + TensorTable(file.Tensors()) + "\n";
+  if (const Json advice = AdviceJson(file.sampling_advice()); !advice.empty()) {
+    text += "Sampling that the model's authors advise (--sampling model): " + advice.dump() + "\n";
+  }
   text += "Last layers that the draft reads as the target does: " +
           std::to_string(file.draft_exact_layers()) + "\n\n";
   const auto row = [&](const std::string& name, uint64_t bytes) {

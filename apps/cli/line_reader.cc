@@ -9,12 +9,15 @@
 
 #include "cli/documents.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 #include "quantspec/error.h"
 
 namespace quantspec::cli {
 
 LineReader::Result LineReader::Read(std::string* line) {
   std::array<char, 4096> chunk;
+  line->clear();
+  Print(prompt_);
   for (size_t searched = 0;;) {
     const size_t end = held_.find('\n', searched);
     if (end != std::string::npos) {

@@ -34,6 +34,7 @@ int Run(const Options& options) {
   if (!options.tools.empty()) request.tools = ReadDocument(options.tools).text;
   request.add_generation_prompt = !options.no_generation_prompt;
   const ChatPrompt prompt = chat->Render(request);
+  if (!prompt.template_name.empty()) Say("note: by the template " + prompt.template_name);
   if (options.tokens) {
     std::string ids;
     for (const Token token : prompt.tokens) ids += (ids.empty() ? "" : " ") + std::to_string(token);
@@ -50,7 +51,8 @@ Command AddTemplate(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("template", "Show what a model would be sent for a conversation");
-  AddText(*command, "--model", options->engine.model_path, "the model, a GGUF file")
+  AddText(*command, "--model", options->engine.model_path,
+          "the model, a GGUF file or a Hugging Face folder")
       ->type_name("PATH");
   AddText(*command, "--template", options->chat_template,
           "a chat template (Jinja) to use instead of the model's")
