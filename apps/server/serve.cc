@@ -1,5 +1,7 @@
 #include "server/serve.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <exception>
 #include <filesystem>
@@ -9,6 +11,7 @@
 #include "cli/answer.h"
 #include "cli/common.h"
 #include "cli/output.h"
+#include "cli/prompt_store_options.h"
 #include "server/api/service.h"
 
 namespace quantspec::server {
@@ -64,7 +67,11 @@ void PrintListening(const std::string& address) {
 // The thread of the sockets; stops and is joined when it goes.
 class IoThread {
  public:
-  explicit IoThread(HttpServer& server) : server_(server), thread_([&server] { server.Run(); }) {}
+  explicit IoThread(HttpServer& server)
+      : server_(server), thread_([&server] {
+          pthread_setname_np(pthread_self(), "server-io");
+          server.Run();
+        }) {}
   ~IoThread() {
     if (!thread_.joinable()) return;
     server_.Stop();
@@ -119,9 +126,11 @@ int Run(const Options& options) {
   scheduling.session.context = 0;  // what each request needs
   scheduling.max_queue = options.max_queue;
   scheduling.wake = [&service] { service.Wake(); };
-  scheduler = Scheduler::Start(cli::LoadEngine(file, capacity, options.model.quiet), scheduling);
+  const auto engine = cli::LoadEngine(file, capacity, options.model.quiet);
+  scheduler = Scheduler::Start(engine, scheduling);
   server->OnSignal([&service] { service.Drain(); });
-  server->Post([&service, &scheduler] { service.SetReady(scheduler.get()); });
+  server->Post(
+      [&service, &scheduler, &engine] { service.SetReady(scheduler.get(), engine.get()); });
   server->Post([&server] { PrintListening(server->address()); });
   io.Join();
   service.Close();
@@ -130,10 +139,11 @@ int Run(const Options& options) {
 
 void AddDefaults(CLI::App& command, Options& options) {
   GenerateOptions& defaults = options.defaults;
-  defaults.max_tokens = 2048;
+  defaults.max_tokens = kMostTokens;
   defaults.sampling.temperature = 1;
   cli::AddInteger(command, "--max-tokens", defaults.max_tokens, 1, cli::kMaxContext,
-                  "most tokens of an answer where a request does not say (default: 2048)");
+                  "most tokens of an answer where a request does not say (default: what the "
+                  "context has room for)");
   cli::AddNumber(command, "--temperature", defaults.sampling.temperature, 0, 100,
                  "where a request does not say (default: 1, as in OpenAI's API)");
   cli::AddInteger(command, "--top-k", defaults.sampling.top_k, 0, cli::kMaxContext,
@@ -194,6 +204,7 @@ cli::Command AddServe(CLI::App& app) {
       "what goes to standard error: a line a request, without its texts, or "
       "with them (default: requests)");
   cli::AddChatTemplate(*command, options->chat_template);
+  cli::AddPromptStoreOptions(*command, options->model.engine);
   AddDefaults(*command, *options);
   cli::AddModelOptions(*command, options->model, cli::JsonOption::kNo);
   command->footer(

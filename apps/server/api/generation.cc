@@ -59,6 +59,8 @@ Request Generation::RequestOf(const Answer& answer, size_t prompt) const {
   // Answers to one prompt differ; the first is that of a request for one.
   request.generate.sampling.seed += static_cast<uint64_t>(answer.index % order_.answers);
   request.wants_digest = order_.wants_digest;
+  request.reserve_tokens = std::min(order_.reserve_tokens, request.generate.max_tokens);
+  request.salt = order_.salt;
   return request;
 }
 
@@ -70,7 +72,9 @@ void Generation::Submit() {
       answer->index = static_cast<int>(answers_.size());
       answer->prompt_tokens = static_cast<int>(order_.prompts[prompt].size());
       Request request = RequestOf(*answer, prompt);
-      answer->reserved = answer->prompt_tokens + request.generate.max_tokens;
+      const int most = request.generate.max_tokens;
+      answer->reserved =
+          answer->prompt_tokens + (request.reserve_tokens > 0 ? request.reserve_tokens : most);
       answer->stream = floor_.scheduler.Submit(std::move(request));
       answers_.push_back(std::move(answer));
     }
@@ -177,10 +181,7 @@ void Generation::Complete(Answer& answer, StreamEvent event) {
     usage_.cached_tokens += ending.stats.cached_tokens;
   }
   usage_.completion_tokens += ending.completion_tokens;
-  AnswerTimes times;
-  times.whole = NowSeconds() - start_s_;
-  times.queued = std::max(0.0, times.whole - ending.stats.prefill_s - ending.stats.decode_s);
-  floor_.metrics.ObserveAnswer(ending, times);
+  floor_.metrics.ObserveAnswer(ending, NowSeconds() - start_s_);
   if (order_.streams) Write(writer_->Finish(ending));
   endings_.push_back(std::move(ending));
 }

@@ -87,17 +87,11 @@ Metrics::Metrics()
 void Metrics::ObserveFirstToken(double seconds) { first_token_.Observe(seconds); }
 void Metrics::ObserveInterToken(double seconds) { inter_token_.Observe(seconds); }
 
-void Metrics::ObserveAnswer(const Ending& ending, const AnswerTimes& times) {
+void Metrics::ObserveAnswer(const Ending& ending, double seconds) {
   ++(ending.finish == FinishReason::kLength ? length_ : stopped_);
   const GenerateStats& stats = ending.stats;
-  prompt_tokens_ += ending.prompt_tokens;
-  cached_tokens_ += stats.cached_tokens;
-  generated_tokens_ += ending.completion_tokens;
-  rounds_ += stats.drafted > 0 ? stats.rounds : 0;
-  drafted_ += stats.drafted;
-  accepted_ += stats.accepted;
-  whole_.Observe(times.whole);
-  queue_.Observe(times.queued);
+  whole_.Observe(seconds);
+  queue_.Observe(stats.queue_s);
   prefill_.Observe(stats.prefill_s);
   decode_.Observe(stats.decode_s);
   inference_.Observe(stats.prefill_s + stats.decode_s);
@@ -137,35 +131,47 @@ std::string Metrics::Text(const SchedulerCounters& counters, const Gauges& gauge
   const auto add = [&](const char* name, const char* type, const char* help, auto value) {
     AddValue(&text, name, type, help, labels, static_cast<double>(value));
   };
+  const int used = counters.pool_groups - counters.pool_free;
   add("vllm:num_requests_running", "gauge", "Answers that are read for or decoded.",
       counters.reading + counters.decoding);
   add("vllm:num_requests_waiting", "gauge", "Answers that wait for a place.", counters.queued);
-  add("vllm:kv_cache_usage_perc", "gauge",
-      "Share of the cache that requests have reserved, 0 to 1.", gauges.cache_used);
+  add("vllm:kv_cache_usage_perc", "gauge", "Share of the cache that requests have a right to.",
+      counters.pool_groups > 0 ? static_cast<double>(used) / counters.pool_groups : 0);
   add("vllm:prefix_cache_queries_total", "counter", "Tokens of prompts looked for in the store.",
       counters.prompt_tokens);
   add("vllm:prefix_cache_hits_total", "counter", "Tokens of prompts found in the store.",
       counters.cached_tokens);
-  add("vllm:num_preemptions_total", "counter", "Sequences that were set aside.", 0);
+  add("vllm:num_preemptions_total", "counter", "Sequences copied out for older ones.",
+      counters.copied_out);
   add("vllm:prompt_tokens_total", "counter", "Tokens of prompts.", counters.prompt_tokens);
   add("vllm:generation_tokens_total", "counter", "Tokens generated.", counters.generated_tokens);
-  add("vllm:spec_decode_num_drafts_total", "counter", "Rounds of answers that were drafted for.",
-      rounds_);
-  add("vllm:spec_decode_num_draft_tokens_total", "counter", "Tokens drafted.", drafted_);
+  add("vllm:spec_decode_num_drafts_total", "counter", "Rounds that verified drafts.",
+      counters.draft_rounds);
+  add("vllm:spec_decode_num_draft_tokens_total", "counter", "Tokens drafted.", counters.drafted);
   add("vllm:spec_decode_num_accepted_tokens_total", "counter", "Drafted tokens accepted.",
-      accepted_);
+      counters.accepted);
   AddHead(&text, "vllm:cache_config_info", "gauge", "The cache.");
   text += "vllm:cache_config_info{" + labels + ",block_size=\"128\",num_gpu_blocks=\"" +
-          std::to_string(gauges.cache_tokens / 128) + "\",enable_prefix_caching=\"True\"} 1\n";
+          std::to_string(counters.pool_groups) + "\",enable_prefix_caching=\"True\"} 1\n";
   text += AnswerText(labels);
   add("quantspec:passes_total", "counter", "Steps over any number of sequences.", counters.passes);
   add("quantspec:pass_sequences_total", "counter", "Sequences of all those steps.",
       counters.pass_sequences);
+  add("quantspec:pass_rows_total", "counter", "Tokens of all those steps.", counters.pass_rows);
   add("quantspec:requests_failed_total", "counter", "Requests that failed in the engine.",
       counters.failed);
-  add("quantspec:requests_cancelled_total", "counter", "Requests whose client went away.",
+  add("quantspec:requests_cancelled_total", "counter", "Requests that were given up.",
       counters.cancelled);
   add("quantspec:connections", "gauge", "Open connections.", gauges.connections);
+  const PromptStoreCounters& store = gauges.store;
+  add("quantspec:store_chunks", "gauge", "Chunks of prompts in memory.", store.chunks);
+  add("quantspec:store_files", "gauge", "Chunks of prompts on disk.", store.files);
+  add("quantspec:store_bytes", "gauge", "Bytes of them.", store.bytes);
+  add("quantspec:store_hits_total", "counter", "Chunks read from disk.", store.hits);
+  add("quantspec:store_misses_total", "counter", "Chunks looked for on disk in vain.",
+      store.misses);
+  add("quantspec:store_damaged_total", "counter", "Files that were not what was written.",
+      store.damaged);
   return text;
 }
 

@@ -20,21 +20,25 @@ TEST(Metrics, TellWhatAnswersTook) {
   ending.finish = FinishReason::kLength;
   ending.prompt_tokens = 30;
   ending.completion_tokens = 7;
-  ending.stats.rounds = 3;
-  ending.stats.drafted = 6;
-  ending.stats.accepted = 4;
-  metrics.ObserveAnswer(ending, {0.25, 1.5});
+  ending.stats.queue_s = 0.25;
+  metrics.ObserveAnswer(ending, 1.5);
   metrics.CountAborted();
   SchedulerCounters counters;
   counters.queued = 5;
   counters.reading = 1;
   counters.decoding = 2;
+  counters.drafted = 6;
+  counters.accepted = 4;
+  counters.pool_groups = 8;
+  counters.pool_free = 6;
   Metrics::Gauges gauges;
   gauges.model = "a \"b\"";
   const std::string text = metrics.Text(counters, gauges);
   const std::string labels = "{model_name=\"a \\\"b\\\"\",engine=\"0\"";
   for (const std::string& line :
-       {"vllm:num_requests_running" + labels + "} 3", "vllm:num_requests_waiting" + labels + "} 5",
+       {"vllm:num_requests_running" + labels + "} 3",
+        "vllm:kv_cache_usage_perc" + labels + "} 0.25",
+        "vllm:num_requests_waiting" + labels + "} 5",
         "vllm:spec_decode_num_draft_tokens_total" + labels + "} 6",
         "vllm:spec_decode_num_accepted_tokens_total" + labels + "} 4",
         "vllm:request_success_total" + labels + ",finished_reason=\"length\"} 1",

@@ -100,6 +100,7 @@ Order ReadOrder(Dialect dialect, const Served& served, std::string_view body,
       fields.Integer(dialect == Dialect::kNative ? "n_cmpl" : "n", 1, 1, kMostAnswers));
   order.stops = ReadStops(fields);
   order.generate = ReadGenerate(dialect, served, fields, random_seed);
+  if (order.generate.max_tokens >= kMostTokens) order.reserve_tokens = kReserveTokens;
   if (dialect == Dialect::kChat) {
     order.prompts.push_back(ReadConversation(served, fields));
   } else {

@@ -18,22 +18,29 @@ struct Served {
   const ModelFile* file = nullptr;
   std::string name;  // of the model, as clients see it
   int context = 0;   // the most tokens of a prompt and its answer
-  // Where a request does not say.
+  // Where a request does not say; max_tokens may be more than any context.
   GenerateOptions defaults;
 };
+
+inline constexpr int kMostTokens = 1 << 24;
+// Of an answer whose length nobody said, as long as it is not longer.
+inline constexpr int kReserveTokens = 2048;
 
 struct Order {
   Dialect dialect = Dialect::kChat;
   std::vector<std::vector<Token>> prompts;  // each leaves room for a token of the answer
   int answers = 1;                          // to each prompt
   GenerateOptions generate;                 // max_tokens: as asked for, not what the context allows
+  // Tokens of each answer that there is room for from the beginning; 0: all. For requests that do
+  // not say how long an answer may be.
+  int reserve_tokens = 0;
   std::vector<std::string> stops;
   bool streams = false;
   bool wants_usage = false;     // stream_options.include_usage
   bool wants_progress = false;  // return_progress
   bool wants_speed = false;     // timings_per_token
   bool wants_digest = false;    // cache_digest
-  std::string salt;             // cache_salt
+  std::string salt;             // prompts with other salts share nothing with it
 };
 
 // Reads the body of a request. Throws ApiFailure, and Error{kUsage} where the chat template refuses

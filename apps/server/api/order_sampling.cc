@@ -6,8 +6,6 @@
 namespace quantspec::server {
 namespace {
 
-constexpr int kMostTokens = 1 << 24;
-
 int ReadMaxTokens(Dialect dialect, const Fields& fields, int otherwise) {
   // Newer clients send only the second; -1 of llama.cpp's clients means no limit.
   for (const char* name : {"max_completion_tokens", "max_tokens", "n_predict"}) {

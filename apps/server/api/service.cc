@@ -213,12 +213,16 @@ void Service::Work(Task task, HttpRequest request, std::shared_ptr<Exchange> exc
 
 void Service::Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exchange> exchange) {
   const auto body = std::make_shared<std::string>(std::move(request.body));
+  const int key = KeyOf(options_.access, request);
   ++preparing_;
-  const bool is_added = worker_.Add([this, dialect, body, exchange] {
+  const bool is_added = worker_.Add([this, dialect, body, key, exchange] {
     auto order = std::make_shared<Order>();
     std::optional<ApiError> error;
     try {
       *order = ReadOrder(dialect, served_, *body, RandomSeed());
+      // Users with different keys share nothing, whatever salts they give.
+      if (key > 0)
+        order->salt = options_.access.keys[static_cast<size_t>(key) - 1] + "\n" + order->salt;
     } catch (...) {
       error = CurrentError();
     }
@@ -271,6 +275,7 @@ void Service::RemoveOver() {
 void Service::Tick() {
   for (const auto& generation : generations_) generation->Tick();
   RemoveOver();
+  WarnOfStore();
   if (!is_draining_) return;
   const double now = NowSeconds();
   if (now >= drain_end_s_) {
@@ -279,6 +284,14 @@ void Service::Tick() {
   }
   const bool is_idle = generations_.empty() && preparing_ == 0;
   if ((is_idle && !server_->is_sending()) || now >= drain_end_s_ + kFlush_s) server_->Stop();
+}
+
+void Service::WarnOfStore() {
+  if (engine_ == nullptr || has_warned_) return;
+  const std::string warning = engine_->prompt_store().warning;
+  if (warning.empty()) return;
+  has_warned_ = true;
+  Log("warning: " + warning);
 }
 
 void Service::Drain() {

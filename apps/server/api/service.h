@@ -37,7 +37,10 @@ class Service : public HttpHandler {
   // Before the server runs.
   void Attach(HttpServer* server) { server_ = server; }
   // The engine is loaded: requests are taken from now on.
-  void SetReady(Scheduler* scheduler) { scheduler_ = scheduler; }
+  void SetReady(Scheduler* scheduler, const Engine* engine) {
+    scheduler_ = scheduler;
+    engine_ = engine;
+  }
   // Streams got events (SchedulerOptions::wake). Any thread.
   void Wake();
   // The first call lets answers end within drain_s and then stops the server; the second stops it.
@@ -76,12 +79,15 @@ class Service : public HttpHandler {
   void Begin(Order order, std::shared_ptr<Exchange> exchange);
   void PumpAll();
   void RemoveOver();
+  void WarnOfStore();
   void Log(const std::string& line);
 
   const Served served_;
   const ServiceOptions options_;
   HttpServer* server_ = nullptr;
   Scheduler* scheduler_ = nullptr;  // null while the model is loaded
+  const Engine* engine_ = nullptr;  // the same
+  bool has_warned_ = false;         // that the store on disk has stopped
   Metrics metrics_;
   std::unordered_set<std::shared_ptr<Generation>> generations_;
   int preparing_ = 0;  // requests that the worker has

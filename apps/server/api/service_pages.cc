@@ -1,5 +1,4 @@
 // What the service says about itself.
-#include <algorithm>
 #include <ctime>
 
 #include "server/api/service.h"
@@ -48,21 +47,22 @@ HttpResponse Service::Model(const HttpRequest& request) {
 HttpResponse Service::Props(const HttpRequest&) {
   const GenerateOptions& defaults = served_.defaults;
   const SamplingOptions& sampling = defaults.sampling;
-  return JsonResponse({{"default_generation_settings",
-                        {{"n_ctx", served_.context},
-                         {"params",
-                          {{"n_predict", defaults.max_tokens},
-                           {"temperature", sampling.temperature},
-                           {"top_k", sampling.top_k},
-                           {"top_p", sampling.top_p},
-                           {"min_p", sampling.min_p},
-                           {"repeat_penalty", sampling.repeat_penalty}}}}},
-                       {"n_ctx", served_.context},
-                       {"total_slots", options_.sequences},
-                       {"cache_tokens", options_.cache_tokens},
-                       {"model_alias", served_.name},
-                       {"has_chat_template", served_.file->chat() != nullptr},
-                       {"build_info", "quantspec " + std::string(Version())}});
+  return JsonResponse(
+      {{"default_generation_settings",
+        {{"n_ctx", served_.context},
+         {"params",
+          {{"n_predict", defaults.max_tokens >= kMostTokens ? -1 : defaults.max_tokens},
+           {"temperature", sampling.temperature},
+           {"top_k", sampling.top_k},
+           {"top_p", sampling.top_p},
+           {"min_p", sampling.min_p},
+           {"repeat_penalty", sampling.repeat_penalty}}}}},
+       {"n_ctx", served_.context},
+       {"total_slots", options_.sequences},
+       {"cache_tokens", options_.cache_tokens},
+       {"model_alias", served_.name},
+       {"has_chat_template", served_.file->chat() != nullptr},
+       {"build_info", "quantspec " + std::string(Version())}});
 }
 
 HttpResponse Service::Slots(const HttpRequest&) {
@@ -83,17 +83,8 @@ HttpResponse Service::Slots(const HttpRequest&) {
 HttpResponse Service::MetricsPage(const HttpRequest&) {
   Metrics::Gauges gauges;
   gauges.model = served_.name;
-  gauges.cache_tokens = options_.cache_tokens;
   gauges.connections = server_->connections();
-  int64_t reserved = 0;
-  for (const auto& generation : generations_) {
-    for (const SlotState& state : generation->Slots()) {
-      if (state.generated > 0 || state.prompt_done > 0) reserved += state.reserved;
-    }
-  }
-  if (options_.cache_tokens > 0) {
-    gauges.cache_used = std::min(1.0, static_cast<double>(reserved) / options_.cache_tokens);
-  }
+  if (engine_ != nullptr) gauges.store = engine_->prompt_store();
   HttpResponse response;
   response.type = "text/plain; version=0.0.4; charset=utf-8";
   response.body =
