@@ -191,23 +191,21 @@ LayerClass ReadLayer(const GgufMetadata& metadata, const Family& family, const M
   layer.qk_norm = family.qk_norm;
   layer.norms = family.norms;
   layer.activation = family.activation;
-  const auto positive = [&](std::string_view key) {
-    return static_cast<float>(metadata.Positive(key, 1.0));
-  };
   if (family.has_multipliers) {
-    if (metadata.Has("attention.scale")) layer.attention_scale = positive("attention.scale");
-    layer.residual_scale = positive("residual_scale");
+    if (metadata.Has("attention.scale")) {
+      layer.attention_scale = metadata.Scale("attention.scale", 1.0);
+    }
+    layer.residual_scale = metadata.Scale("residual_scale", 1.0);
   }
   if (family.has_growth) {
-    layer.query_growth = {metadata.Number("attention.temperature_scale", 0.0),
+    layer.query_growth = {metadata.Scale("attention.temperature_scale", 0.0),
                           rope.original_context};
   }
   if (family.has_gemma_scales) {
     const int width =
         info.layers == family.wide_layers ? info.hidden / info.q_heads : info.head_dim;
     layer.attention_scale = 1.0f / std::sqrt(static_cast<float>(width));
-    layer.attention_softcap =
-        static_cast<float>(metadata.NotNegative("attn_logit_softcapping", family.softcap));
+    layer.attention_softcap = metadata.Scale("attn_logit_softcapping", family.softcap);
   }
   return layer;
 }
@@ -240,7 +238,10 @@ std::vector<LayerClass> ReadLayers(const Gguf& file, const GgufMetadata& metadat
   if (family.has_multipliers && !metadata.Bool("rope.scaling.finetuned", true)) {
     full.rope = windowed.rope = RopeConfig();
   }
-  const double window = metadata.NotNegative("attention.sliding_window", family.default_window);
+  const double window = metadata.Number("attention.sliding_window", family.default_window);
+  if (window < 0) {
+    throw metadata.Bad("attention.sliding_window", std::to_string(window), "0 or more");
+  }
   // A window that a context never fills is none, and so is one of 0.
   windowed.window = window < info.context ? static_cast<int>(window) : 0;
   const std::vector<bool> windows =
@@ -257,15 +258,14 @@ std::vector<LayerClass> ReadLayers(const Gguf& file, const GgufMetadata& metadat
 
 void ReadScales(const GgufMetadata& metadata, const Family& family, ModelConfig* config) {
   if (family.has_multipliers) {
-    config->embedding_scale = static_cast<float>(metadata.Positive("embedding_scale", 1.0));
-    config->logit_scale = static_cast<float>(1 / metadata.Positive("logit_scale", 1.0));
+    config->embedding_scale = metadata.Scale("embedding_scale", 1.0);
+    config->logit_scale = 1 / metadata.Scale("logit_scale", 1.0);
   }
   if (family.has_gemma_scales) {
     // The authors' software rounds it to bf16, the type of every checkpoint of theirs.
     config->embedding_scale =
         FloatFromBf16(Bf16FromFloat(std::sqrt(static_cast<float>(config->info.hidden))));
-    config->logit_softcap =
-        static_cast<float>(metadata.NotNegative("final_logit_softcapping", family.final_softcap));
+    config->logit_softcap = metadata.Scale("final_logit_softcapping", family.final_softcap);
   }
 }
 

@@ -28,10 +28,13 @@ double GgufMetadata::Positive(std::string_view key, double otherwise) const {
   return value;
 }
 
-double GgufMetadata::NotNegative(std::string_view key, double otherwise) const {
+float GgufMetadata::Scale(std::string_view key, double otherwise) const {
   const double value = Number(key, otherwise);
-  if (value < 0) throw Bad(key, std::to_string(value), "0 or more");
-  return value;
+  const bool is_none = value == 0 && otherwise != 1.0;
+  if (!is_none && (value < 1e-6 || value > 1e6)) {
+    throw Bad(key, std::to_string(value), "1e-6 to 1e6");
+  }
+  return static_cast<float>(value);
 }
 
 bool GgufMetadata::Bool(std::string_view key, bool otherwise) const {

@@ -27,7 +27,8 @@ class GgufMetadata {
   int64_t Optional(std::string_view key, int64_t otherwise, int64_t most) const;
   double Number(std::string_view key, double otherwise) const;  // finite
   double Positive(std::string_view key, double otherwise) const;
-  double NotNegative(std::string_view key, double otherwise) const;
+  // A factor or cap, of a size that floats and sums of them bear; 0 if `otherwise` is.
+  float Scale(std::string_view key, double otherwise) const;
   bool Bool(std::string_view key, bool otherwise) const;
   // Whether layers are marked, of `layers`; nothing if there is no list.
   std::optional<std::vector<bool>> Marks(std::string_view key, int layers) const;

@@ -185,6 +185,13 @@ std::vector<bool> ReadWindows(const JsonFields& config, const HfFamily& family,
   return windows;
 }
 
+// A factor or cap, of a size that floats and sums of them bear.
+float Scale(const JsonFields& config, std::string_view key) {
+  const double value = config.Positive(key, 1.0);
+  if (value < 1e-6 || value > 1e6) config.Bad(key, std::to_string(value), "1e-6 to 1e6");
+  return static_cast<float>(value);
+}
+
 // What layers have in common but for their windows and RoPE.
 LayerClass ReadLayer(const JsonFields& config, const HfFamily& family, const ModelInfo& info) {
   LayerClass layer;
@@ -194,14 +201,13 @@ LayerClass ReadLayer(const JsonFields& config, const HfFamily& family, const Mod
   layer.norms = family.norms;
   if (family.has_query_growth) layer.query_growth = ReadHfQueryGrowth(config, info);
   if (family.has_multipliers) {
-    layer.attention_scale = static_cast<float>(config.Positive("attention_multiplier", 1.0));
-    layer.residual_scale = static_cast<float>(config.Positive("residual_multiplier", 1.0));
+    layer.attention_scale = Scale(config, "attention_multiplier");
+    layer.residual_scale = Scale(config, "residual_multiplier");
   }
   if (family.has_gemma_scales) {
-    const double scalar = config.Positive("query_pre_attn_scalar", 1.0);
-    layer.attention_scale = static_cast<float>(1 / std::sqrt(scalar));
+    layer.attention_scale = 1 / std::sqrt(Scale(config, "query_pre_attn_scalar"));
     if (config.Find("attn_logit_softcapping") != nullptr) {
-      layer.attention_softcap = static_cast<float>(config.Positive("attn_logit_softcapping", 1.0));
+      layer.attention_softcap = Scale(config, "attn_logit_softcapping");
     }
   }
   return layer;
@@ -257,14 +263,13 @@ HfConfig ReadHfConfig(const JsonTree& tree, const std::string& file) {
         static_cast<int>(std::clamp(extended, double{1} * info.context, double{kMostContext}));
   }
   if (family.has_multipliers) {
-    read.model.embedding_scale = static_cast<float>(config.Positive("embedding_multiplier", 1.0));
-    read.model.logit_scale = static_cast<float>(1 / config.Positive("logits_scaling", 1.0));
+    read.model.embedding_scale = Scale(config, "embedding_multiplier");
+    read.model.logit_scale = 1 / Scale(config, "logits_scaling");
   }
   if (family.has_gemma_scales) {
     read.model.embedding_scale = EmbeddingScale(whole, config, info.hidden);
     if (config.Find("final_logit_softcapping") != nullptr) {
-      read.model.logit_softcap =
-          static_cast<float>(config.Positive("final_logit_softcapping", 1.0));
+      read.model.logit_softcap = Scale(config, "final_logit_softcapping");
     }
   }
   read.is_tied = config.Bool("tie_word_embeddings", false);

@@ -176,6 +176,9 @@ QueryGrowth ReadHfQueryGrowth(const JsonFields& config, const ModelInfo& info) {
   const JsonFields rope(*source.tree, config.where() + ": " + source.key);
   QueryGrowth growth;
   growth.beta = rope.Number("llama_4_scaling_beta").value_or(0.0);
+  if (growth.beta < 0 || growth.beta > 1000) {
+    rope.Bad("llama_4_scaling_beta", std::to_string(growth.beta), "0 to 1000");
+  }
   growth.period = OriginalContext(rope, info);
   return growth;
 }

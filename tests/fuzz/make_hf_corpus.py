@@ -97,6 +97,28 @@ HF = {
                 "rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4,
                                     "partial_rotary_factor": 0.5, "mscale": 1.0,
                                     "mscale_all_dim": 0.5}},
+    "config-phi": {"model_type": "phi3", "hidden_size": 64, "num_hidden_layers": 2,
+                   "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2,
+                   "max_position_embeddings": 128, "original_max_position_embeddings": 32,
+                   "vocab_size": 300, "sliding_window": 47, "partial_rotary_factor": 0.5,
+                   "rope_scaling": {"type": "su", "short_factor": [1, 1.5, 2, 2.5],
+                                    "long_factor": [3, 4, 5, 6]}},
+    "config-smol": {"model_type": "smollm3", "hidden_size": 64, "num_hidden_layers": 2,
+                    "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 2,
+                    "max_position_embeddings": 128, "vocab_size": 300, "no_rope_layers": [0, 1],
+                    "use_sliding_window": True, "sliding_window": 8},
+    "config-gemma": {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3",
+                     "tie_word_embeddings": True, "text_config": {
+                         "hidden_size": 64, "num_hidden_layers": 7, "intermediate_size": 96,
+                         "final_logit_softcapping": 30.0, "sliding_window": 47,
+                         "sliding_window_pattern": 3, "rope_parameters": {
+                             "full_attention": {"rope_type": "linear", "factor": 8.0},
+                             "sliding_attention": {"rope_theta": 1e4}}}},
+    "config-granite": {"model_type": "granite", "hidden_size": 64, "num_hidden_layers": 2,
+                       "intermediate_size": 96, "num_attention_heads": 4,
+                       "max_position_embeddings": 128, "vocab_size": 300, "logits_scaling": 8,
+                       "embedding_multiplier": 12.0, "residual_multiplier": 0.22,
+                       "attention_multiplier": 0.0625},
 }
 
 

@@ -156,8 +156,7 @@ def hf_recipes(config, of_projections, hf_quantise, compressed_tensors, gptq):
     yield dict(name="gemma3-nested-wide", norms="both", qk_norm="head", tied=True,
                wrapper="gemma3", is_v5=True,
                config=config("gemma3_text", **GEMMA3, **scaled, window=WIDE))
-    yield dict(name="mistral-window", config=config("mistral", **SIZES, window=24), tied=True,
-               prompt_tokens=60)
+    yield dict(name="mistral-window", config=config("mistral", **SIZES, window=24), tied=True)
 
 
 def hf_rope(c):

@@ -96,7 +96,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Import{"mlx-4-and-8", 4, 0.0f}, Import{"mlx-4-and-8", 8, 0.125f},
                     Import{"awq", 4, 0.0075f}, Import{"gptq-v1", 4, 0.0075f},
                     Import{"gptq-v2-all-inputs", 4, 0.0075f},
-                    Import{"gptq-int8-symmetric", 8, 0.125f}),
+                    Import{"gptq-int8-symmetric", 8, 0.125f}, Import{"phi3-ct-int4", 4, 0.0075f},
+                    Import{"phi3-gptq", 4, 0.0075f}),
     [](const auto& parameter) {
       std::string name = parameter.param.folder + std::to_string(parameter.param.bits);
       std::erase(name, '-');
