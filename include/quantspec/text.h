@@ -60,7 +60,7 @@ struct ChatRequest {
   bool add_generation_prompt = true;  // opens the turn that the model writes next
   // JSON: an object of more variables for the template, e.g. {"enable_thinking": false}; empty:
   // none. Names that every template gets (messages, tools, ...) keep their own values.
-  std::string variables;
+  std::string variables = {};
 };
 
 struct ChatPrompt {
