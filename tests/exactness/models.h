@@ -16,7 +16,9 @@ inline std::string TinyModel() { return std::string(QS_GOLDEN_DIR) + "/models/ll
 // Tiny models of families beyond llama and qwen3, in tests/golden/models.
 inline constexpr const char* kFamilyModels[] = {
     "granite-tied.gguf", "phi3-long.gguf",  "smollm3-tied.gguf", "mistral3.gguf",
-    "olmo2.gguf",        "olmo3-wide.gguf", "gemma2-wide.gguf",  "gemma3-wide.gguf"};
+    "olmo2.gguf",        "olmo3-wide.gguf", "gemma2-wide.gguf",  "gemma3-wide.gguf",
+    "olmo3.gguf",        "gemma2.gguf",     "gemma3-sealed.gguf"};
+
 // Layers with a window of 100 tokens in turn with others; and all layers with one of 300.
 inline std::string ModelWithWindows() {
   return std::string(QS_GOLDEN_DIR) + "/models/llama-windows.gguf";
