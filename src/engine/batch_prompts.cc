@@ -9,6 +9,7 @@ namespace quantspec {
 namespace {
 
 constexpr int kLeastSliceRows = 16;
+constexpr double kPromptShare = 0.85;  // of a round's time; the last slice takes some more
 constexpr double kShortShare = 2;      // seconds of the shorter prompt for one of the longer
 constexpr double kMostFavour_s = 0.5;  // what it may have saved up, or owe
 
@@ -36,7 +37,7 @@ Job* Batch::NextPrompt() {
 }
 
 bool Batch::ReadPrompts(double seconds) {
-  const double end = SteadySeconds() + seconds;
+  const double end = SteadySeconds() + kPromptShare * seconds;
   bool has_read = false;
   for (double now = SteadySeconds(); !has_read || now < end; now = SteadySeconds()) {
     Job* job = NextPrompt();
