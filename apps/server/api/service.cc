@@ -95,9 +95,10 @@ Service::Service(Served served, ServiceOptions options)
     : served_(std::move(served)),
       options_(std::move(options)),
       start_s_(NowSeconds()),
-      worker_(kMostPreparing) {}
+      worker_(std::make_unique<Worker>(kMostPreparing)) {}
 
 void Service::Close() {
+  worker_ = nullptr;
   for (const auto& generation : generations_) generation->Fail(ShuttingDown());
   generations_.clear();
 }
@@ -194,7 +195,7 @@ void Service::Serve(HttpRequest request, std::shared_ptr<Exchange> exchange) {
 void Service::Work(Task task, HttpRequest request, std::shared_ptr<Exchange> exchange) {
   const auto shared = std::make_shared<HttpRequest>(std::move(request));
   ++preparing_;
-  const bool is_added = worker_.Add([this, task, shared, exchange] {
+  const bool is_added = worker_->Add([this, task, shared, exchange] {
     HttpResponse response;
     try {
       response = task(served_, *shared);
@@ -215,7 +216,7 @@ void Service::Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exc
   const auto body = std::make_shared<std::string>(std::move(request.body));
   const int key = KeyOf(options_.access, request);
   ++preparing_;
-  const bool is_added = worker_.Add([this, dialect, body, key, exchange] {
+  const bool is_added = worker_->Add([this, dialect, body, key, exchange] {
     auto order = std::make_shared<Order>();
     std::optional<ApiError> error;
     try {

@@ -45,7 +45,7 @@ class Service : public HttpHandler {
   void Wake();
   // The first call lets answers end within drain_s and then stops the server; the second stops it.
   void Drain();
-  // Ends what is left before scheduler and server go.
+  // Ends what is left, the worker's task included, before scheduler and server go.
   void Close();
 
   std::optional<HttpResponse> Refuse(const HttpRequest& head) override;
@@ -95,7 +95,7 @@ class Service : public HttpHandler {
   bool is_draining_ = false;
   double drain_end_s_ = 0;
   double start_s_ = 0;
-  Worker worker_;  // last: its tasks use the others
+  std::unique_ptr<Worker> worker_;  // last: its tasks use the others
 };
 
 }  // namespace quantspec::server
