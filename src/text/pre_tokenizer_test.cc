@@ -53,12 +53,12 @@ TEST(PreTokenizer, DeepseekCutsLinesCasedLettersPunctuationAndEastAsianText) {
 
 TEST(PreTokenizer, AnUnknownNameIsRefusedWithTheKnownOnes) {
   try {
-    PreTokenizer("tekken", "tiny.gguf");
+    PreTokenizer("klingon", "tiny.gguf");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
     EXPECT_THAT(error.what(),
-                testing::AllOf(testing::StartsWith("tiny.gguf"), testing::HasSubstr("\"tekken\""),
+                testing::AllOf(testing::StartsWith("tiny.gguf"), testing::HasSubstr("\"klingon\""),
                                testing::HasSubstr("deepseek-llm")));
   }
 }

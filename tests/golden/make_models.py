@@ -266,6 +266,9 @@ def main():
             cases.append({"model": path.name, "view": view, "tokens": tokens, "rows": SCORED_ROWS,
                           "vocab": VOCAB, "offset": sum(part.size for part in logits),
                           **({"context": recipe.context} if recipe.context else {})})
+            full_layers = [not recipe.config.is_windowed(i) for i in range(recipe.config.layers)]
+            if not all(full_layers):
+                cases[-1]["full_share"] = sum(full_layers) / len(full_layers)
             # Through the windows of all layers the last row depends on no earlier token.
             reach = (recipe.config.window - 1) * recipe.config.layers
             if all_windowed and reach < len(tokens):
