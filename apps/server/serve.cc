@@ -166,7 +166,7 @@ void AddAddress(CLI::App& command, Options& options) {
       ->type_name("H");
   cli::AddInteger(command, "--port", options.http.port, 0, 65535,
                   "the port, 0 = any free one (default: 8080)");
-  cli::AddText(command, "--unix,--socket", options.http.unix_path,
+  cli::AddText(command, "--unix", options.http.unix_path,
                "listen on this unix socket instead, for the owner's programs alone")
       ->type_name("PATH");
   cli::AddText(command, "--api-key-file", options.key_file,
