@@ -125,7 +125,7 @@ int Run(const Options& options) {
   scheduling.session = options.model.session;
   scheduling.session.context = 0;  // what each request needs
   scheduling.max_queue = options.max_queue;
-  scheduling.wake = [&service] { service.Wake(); };
+  scheduling.wake = [&service](std::span<const uint64_t> tags) { service.Wake(tags); };
   const auto engine = cli::LoadEngine(file, capacity, options.model.quiet);
   scheduler = Scheduler::Start(engine, scheduling);
   server->OnSignal([&service] { service.Drain(); });

@@ -2,9 +2,11 @@
 // between. An answer never depends on who else is there.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,10 +23,11 @@ struct SchedulerOptions {
   // Tokens that a stream holds for its reader; a full one pauses its sequence. At least
   // kMaxGamma + 2.
   int stream_tokens = 256;
-  // Called by the scheduler's thread after streams got events: once for all of a round, of a turn
-  // of prompts, and of what ended. It may only signal (write to an eventfd, notify a condition): no
-  // call of the scheduler or a stream, no exception, no waiting. Empty: none.
-  std::function<void()> wake;
+  // Called by the scheduler's thread after streams got events, with the tags of their requests,
+  // each once: for all of a round, of a turn of prompts, and of what ended. It may only note the
+  // tags and signal (write to an eventfd, notify a condition): no call of the scheduler or a
+  // stream, no exception, no waiting. Empty: none.
+  std::function<void(std::span<const uint64_t> tags)> wake;
 };
 
 struct Request {
@@ -37,6 +40,7 @@ struct Request {
   // length nobody said.
   int reserve_tokens = 0;
   std::string salt = {};  // instead of the session options' one, if not empty
+  uint64_t tag = 0;       // what SchedulerOptions::wake calls it
 };
 
 struct StreamEvent {

@@ -57,7 +57,7 @@ class SchedulerImpl : public Scheduler {
     CheckPrompt(request.prompt.size(), 0, 0, size.context);
     CheckFits(size.reserve);
     job->start_s = SteadySeconds();
-    job->stream = std::make_shared<StreamQueue>(options_.stream_tokens, bell_);
+    job->stream = std::make_shared<StreamQueue>(options_.stream_tokens, request.tag, bell_);
     job->request = std::move(request);
     std::shared_ptr<Stream> stream = MakeStream(job->stream);
     {

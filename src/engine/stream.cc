@@ -37,7 +37,7 @@ void StreamQueue::Push(StreamEvent event) {
     events_.push_back(std::move(event));
   }
   changed_.notify_all();
-  bell_->set_has_events();
+  bell_->NoteEvent(tag_);
 }
 
 std::optional<StreamEvent> StreamQueue::Next(double timeout_s) {

@@ -1,16 +1,20 @@
 // The queue between the scheduler's thread and the reader of one answer.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "quantspec/scheduler.h"
 
@@ -21,13 +25,21 @@ namespace quantspec {
 class Bell {
  public:
   // `wake_readers`: SchedulerOptions::wake.
-  explicit Bell(std::function<void()> wake_readers) : wake_readers_(std::move(wake_readers)) {}
+  explicit Bell(std::function<void(std::span<const uint64_t>)> wake_readers)
+      : wake_readers_(std::move(wake_readers)) {}
 
   // ---- the scheduler's thread
-  void set_has_events() { has_events_ = true; }
-  // Calls `wake_readers` if a stream got events since the last call.
+  // The request with this tag got an event.
+  void NoteEvent(uint64_t tag) {
+    if (wake_readers_) ready_.push_back(tag);
+  }
+  // Calls `wake_readers` if requests got events since the last call.
   void WakeReaders() {
-    if (std::exchange(has_events_, false) && wake_readers_) wake_readers_();
+    if (ready_.empty()) return;
+    std::ranges::sort(ready_);
+    ready_.erase(std::unique(ready_.begin(), ready_.end()), ready_.end());
+    wake_readers_(ready_);
+    ready_.clear();
   }
 
   void Ring() {
@@ -53,14 +65,14 @@ class Bell {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool has_rung_ = false;
-  const std::function<void()> wake_readers_;
-  bool has_events_ = false;
+  const std::function<void(std::span<const uint64_t>)> wake_readers_;
+  std::vector<uint64_t> ready_;  // tags of requests that got events
 };
 
 class StreamQueue {
  public:
-  StreamQueue(int capacity, std::shared_ptr<Bell> bell)
-      : capacity_(static_cast<size_t>(capacity)), bell_(std::move(bell)) {}
+  StreamQueue(int capacity, uint64_t tag, std::shared_ptr<Bell> bell)
+      : capacity_(static_cast<size_t>(capacity)), tag_(tag), bell_(std::move(bell)) {}
 
   // ---- the scheduler's side
   // True if `tokens` more tokens fit; the last event is always taken.
@@ -76,6 +88,7 @@ class StreamQueue {
 
  private:
   const size_t capacity_;
+  const uint64_t tag_;  // of the request
   std::shared_ptr<Bell> bell_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -254,26 +257,30 @@ TEST_F(SchedulerEnds, EndsAllRequestsWhenItEnds) {
 TEST_F(SchedulerEnds, WakesTheReaderOfManyStreams) {
   std::mutex mutex;
   std::condition_variable changed;
-  bool is_awake = false;
-  world_.options.wake = [&] {
+  std::set<uint64_t> ready;
+  world_.options.wake = [&](std::span<const uint64_t> tags) {
     const std::lock_guard<std::mutex> guard(mutex);
-    is_awake = true;
+    ready.insert(tags.begin(), tags.end());
     changed.notify_one();
   };
   const auto scheduler = Scheduler::Start(world_.engine, world_.options);
   std::vector<std::shared_ptr<Stream>> streams;
-  for (int i = 0; i < kSequences; ++i) streams.push_back(scheduler->Submit(world_.RequestOf(i, 3)));
-  streams.push_back(scheduler->Submit(world_.RequestOf(7, 3)));
+  for (int i = 0; i <= kSequences; ++i) {
+    Request request = world_.RequestOf(std::min(i, 7), 3);
+    request.tag = static_cast<uint64_t>(i);
+    streams.push_back(scheduler->Submit(std::move(request)));
+  }
   streams.back()->Cancel();
   std::vector<std::vector<Token>> tokens(streams.size());
   for (size_t ended = 0; ended < streams.size();) {
+    std::set<uint64_t> woken;
     {
       std::unique_lock<std::mutex> guard(mutex);
-      ASSERT_TRUE(changed.wait_for(guard, std::chrono::seconds(60), [&] { return is_awake; }))
+      ASSERT_TRUE(changed.wait_for(guard, std::chrono::seconds(60), [&] { return !ready.empty(); }))
           << "events came without a wake";
-      is_awake = false;
+      woken.swap(ready);
     }
-    for (size_t i = 0; i < streams.size(); ++i) {
+    for (const uint64_t i : woken) {
       while (const auto event = streams[i]->Next(0)) {
         if (event->kind == StreamEvent::Kind::kToken) tokens[i].push_back(event->token);
         if (event->kind != StreamEvent::Kind::kToken) ++ended;

@@ -38,8 +38,9 @@ struct Generation::Answer {
   bool is_over = false;
 };
 
-Generation::Generation(Order order, std::shared_ptr<Exchange> exchange, const Floor& floor)
-    : order_(std::move(order)), exchange_(std::move(exchange)), floor_(floor) {
+Generation::Generation(uint64_t tag, Order order, std::shared_ptr<Exchange> exchange,
+                       const Floor& floor)
+    : tag_(tag), order_(std::move(order)), exchange_(std::move(exchange)), floor_(floor) {
   ResponseHead head;
   head.id = RandomId(IdPrefix(order_.dialect));
   head.created = std::time(nullptr);
@@ -61,6 +62,7 @@ Request Generation::RequestOf(const Answer& answer, size_t prompt) const {
   request.wants_digest = order_.wants_digest;
   request.reserve_tokens = std::min(order_.reserve_tokens, request.generate.max_tokens);
   request.salt = order_.salt;
+  request.tag = tag_;
   return request;
 }
 

@@ -31,7 +31,8 @@ struct SlotState {
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  Generation(Order order, std::shared_ptr<Exchange> exchange, const Floor& floor);
+  // `tag` is that of its requests to the scheduler.
+  Generation(uint64_t tag, Order order, std::shared_ptr<Exchange> exchange, const Floor& floor);
   ~Generation();
 
   // Submits all answers, or responds with what refused them.
@@ -62,6 +63,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void GiveUp();
   Usage UsageOf() const;
 
+  const uint64_t tag_;
   Order order_;
   std::shared_ptr<Exchange> exchange_;
   Floor floor_;

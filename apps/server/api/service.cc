@@ -99,7 +99,7 @@ Service::Service(Served served, ServiceOptions options)
 
 void Service::Close() {
   worker_ = nullptr;
-  for (const auto& generation : generations_) generation->Fail(ShuttingDown());
+  for (const auto& [tag, generation] : generations_) generation->Fail(ShuttingDown());
   generations_.clear();
 }
 
@@ -242,45 +242,59 @@ void Service::Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exc
 }
 
 void Service::Begin(Order order, std::shared_ptr<Exchange> exchange) {
-  const auto generation = std::make_shared<Generation>(std::move(order), std::move(exchange),
+  const uint64_t tag = ++last_tag_;
+  const auto generation = std::make_shared<Generation>(tag, std::move(order), std::move(exchange),
                                                        Floor{served_, *scheduler_, metrics_});
-  generations_.insert(generation);
+  const auto place = generations_.emplace(tag, generation).first;
   generation->Start();
-  RemoveOver();
+  if (generation->is_over()) Remove(place);
 }
 
 // ------------------------------------------------------------------------------------- events
 
-void Service::Wake() {
-  if (is_woken_.exchange(true)) return;
-  server_->Post([this] { PumpAll(); });
+void Service::Wake(std::span<const uint64_t> tags) {
+  {
+    const std::lock_guard<std::mutex> guard(woken_mutex_);
+    const bool is_posted = !woken_.empty();
+    woken_.insert(woken_.end(), tags.begin(), tags.end());
+    if (is_posted) return;
+  }
+  server_->Post([this] { PumpWoken(); });
 }
 
-void Service::PumpAll() {
-  is_woken_ = false;
-  for (const auto& generation : generations_) generation->Pump();
-  RemoveOver();
+void Service::PumpWoken() {
+  std::vector<uint64_t> tags;
+  {
+    const std::lock_guard<std::mutex> guard(woken_mutex_);
+    tags.swap(woken_);
+  }
+  for (const uint64_t tag : tags) {
+    const auto place = generations_.find(tag);
+    if (place == generations_.end()) continue;
+    place->second->Pump();
+    if (place->second->is_over()) Remove(place);
+  }
+}
+
+Service::Generations::iterator Service::Remove(Generations::iterator place) {
+  Log(place->second->Summary());
+  return generations_.erase(place);
 }
 
 void Service::RemoveOver() {
   for (auto it = generations_.begin(); it != generations_.end();) {
-    if (!(*it)->is_over()) {
-      ++it;
-      continue;
-    }
-    Log((*it)->Summary());
-    it = generations_.erase(it);
+    it = it->second->is_over() ? Remove(it) : std::next(it);
   }
 }
 
 void Service::Tick() {
-  for (const auto& generation : generations_) generation->Tick();
+  for (const auto& [tag, generation] : generations_) generation->Tick();
   RemoveOver();
   WarnOfStore();
   if (!is_draining_) return;
   const double now = NowSeconds();
   if (now >= drain_end_s_) {
-    for (const auto& generation : generations_) generation->Fail(ShuttingDown());
+    for (const auto& [tag, generation] : generations_) generation->Fail(ShuttingDown());
     RemoveOver();
   }
   const bool is_idle = generations_.empty() && preparing_ == 0;

@@ -1,12 +1,14 @@
 // The API: which path does what, and the generations that are on their way.
 #pragma once
 
-#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "quantspec/scheduler.h"
@@ -41,8 +43,8 @@ class Service : public HttpHandler {
     scheduler_ = scheduler;
     engine_ = engine;
   }
-  // Streams got events (SchedulerOptions::wake). Any thread.
-  void Wake();
+  // Requests got events (SchedulerOptions::wake). Any thread.
+  void Wake(std::span<const uint64_t> tags);
   // The first call lets answers end within drain_s and then stops the server; the second stops it.
   void Drain();
   // Ends what is left, the worker's task included, before scheduler and server go.
@@ -58,6 +60,7 @@ class Service : public HttpHandler {
   struct Route;
   using Answer = HttpResponse (Service::*)(const HttpRequest&);
   using Task = HttpResponse (*)(const Served&, const HttpRequest&);
+  using Generations = std::unordered_map<uint64_t, std::shared_ptr<Generation>>;  // by their tags
 
   static const std::vector<Route>& Routes();
   // The routes of the path, whatever the method.
@@ -77,8 +80,10 @@ class Service : public HttpHandler {
   void Work(Task task, HttpRequest request, std::shared_ptr<Exchange> exchange);
   void Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exchange> exchange);
   void Begin(Order order, std::shared_ptr<Exchange> exchange);
-  void PumpAll();
+  void PumpWoken();
   void RemoveOver();
+  // Logs and forgets one; returns the next.
+  Generations::iterator Remove(Generations::iterator place);
   void WarnOfStore();
   void Log(const std::string& line);
 
@@ -89,9 +94,11 @@ class Service : public HttpHandler {
   const Engine* engine_ = nullptr;  // the same
   bool has_warned_ = false;         // that the store on disk has stopped
   Metrics metrics_;
-  std::unordered_set<std::shared_ptr<Generation>> generations_;
+  Generations generations_;
+  uint64_t last_tag_ = 0;
   int preparing_ = 0;  // requests that the worker has
-  std::atomic<bool> is_woken_{false};
+  std::mutex woken_mutex_;
+  std::vector<uint64_t> woken_;  // tags that PumpWoken has not seen; guarded by woken_mutex_
   bool is_draining_ = false;
   double drain_end_s_ = 0;
   double start_s_ = 0;

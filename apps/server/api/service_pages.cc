@@ -67,7 +67,7 @@ HttpResponse Service::Props(const HttpRequest&) {
 
 HttpResponse Service::Slots(const HttpRequest&) {
   Json slots = Json::array();
-  for (const auto& generation : generations_) {
+  for (const auto& [tag, generation] : generations_) {
     for (const SlotState& state : generation->Slots()) {
       slots.push_back({{"id", slots.size()},
                        {"n_ctx", state.reserved},
