@@ -102,8 +102,9 @@ class Batch {
   // Copies the youngest one out that decodes, if it is younger than `job`. For the oldest, also a
   // prompt begins anew, whose finished chunks the prompt store keeps while it can.
   bool FreeYoungest(const Job& job);
-  // True if nobody else is there, but for those who are copied out.
-  bool IsAlone(const Job& job) const;
+  // True if other jobs have room in the pool. Those that are over give theirs back when they are
+  // delivered.
+  bool OthersHoldRoom(const Job& job) const;
   // Sequences come back, the oldest first; true if one did.
   bool CopyIn();
 

@@ -1,4 +1,6 @@
 // Room of a batch's sequences in the engine's pool: the oldest always gets what it needs.
+#include <algorithm>
+
 #include "engine/batch.h"
 
 namespace quantspec {
@@ -10,7 +12,7 @@ bool Batch::MakeRoom(Job& job, int slots) {
       if (job.sequence->Promise(slots)) return true;
     }
     if (FreeYoungest(job)) continue;
-    if (IsAlone(job) && job.is_decoding()) {
+    if (job.is_decoding() && !OthersHoldRoom(job)) {
       // Nobody is there who would make room: sessions hold it, or the cache is full.
       job.decoding->EndForRoom();
       End(job, StreamEvent::Kind::kDone);
@@ -50,11 +52,10 @@ bool Batch::FreeYoungest(const Job& job) {
   }
 }
 
-bool Batch::IsAlone(const Job& job) const {
-  for (const auto& other : jobs_) {
-    if (other.get() != &job && !other->is_over() && !other->sequence->is_out()) return false;
-  }
-  return true;
+bool Batch::OthersHoldRoom(const Job& job) const {
+  return std::ranges::any_of(jobs_, [&](const auto& other) {
+    return other.get() != &job && other->sequence->cache().HoldsRoom();
+  });
 }
 
 bool Batch::CopyIn() {

@@ -125,6 +125,38 @@ TEST_F(SchedulerRoom, AnAnswerEndsWhereNobodyCanMakeRoom) {
   EXPECT_TRUE(std::equal(answer.tokens.begin(), answer.tokens.end(), alone.tokens.begin()));
 }
 
+// Full streams hold both back until the older one, with its next token read, needs a group that the
+// other has, which is given up at that moment.
+TEST_F(SchedulerRoom, AnAnswerGoesOnWithTheRoomOfOneThatWasGivenUp) {
+  Load(1024, 2);
+  SchedulerOptions options;
+  options.stream_tokens = kMaxGamma + 2;  // two tokens that nobody read end a sequence's turns
+  Request request = RequestOf(0, 200, 500);
+  request.generate.gamma = 0;
+  request.reserve_tokens = 100;
+  const Answer alone = Alone(request);
+  for (int run = 0; run < 5; ++run) {
+    const auto scheduler = Scheduler::Start(engine_, options);
+    const auto stream = scheduler->Submit(request);
+    Answer answer;
+    answer.tokens.push_back(stream->Next(kLong)->token);
+    Request other = RequestOf(1000, 500, 140);  // of 5 groups of the 8
+    other.generate.gamma = 0;
+    const auto younger = scheduler->Submit(other);
+    while (scheduler->counters().decoding < 2) std::this_thread::yield();
+    // At 200 + 312 tokens the older one has three groups, and needs a fourth.
+    while (answer.tokens.size() < 310) answer.tokens.push_back(stream->Next(kLong)->token);
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    answer.tokens.push_back(stream->Next(kLong)->token);
+    younger->Cancel();
+    const Answer rest = Read(*stream);
+    answer.tokens.insert(answer.tokens.end(), rest.tokens.begin(), rest.tokens.end());
+    EXPECT_FALSE(rest.result.context_full) << "after " << answer.tokens.size();
+    EXPECT_EQ(answer.tokens, alone.tokens);
+    EXPECT_EQ(rest.digest, alone.digest);
+  }
+}
+
 TEST_F(SchedulerRoom, SharedDocumentsAreReservedOnce) {
   Load(2048, 4);
   const auto scheduler = Scheduler::Start(engine_, {});
