@@ -68,7 +68,8 @@ std::span<const std::byte> DiskStore::Load(const ChunkKey& parent, const ChunkKe
   if (is_damaged) folder_.Remove(key);  // it is written anew when it was computed
   if (error == EIO) StopWriting(error, /*stops_reading=*/true);
   const std::lock_guard<std::mutex> guard(mutex_);
-  if (is_damaged) index_.Remove(key);
+  // Others remove files, too: Offer must not count on one that is gone.
+  if (is_damaged || error == ENOENT) index_.Remove(key);
   counters_.damaged += is_damaged ? 1 : 0;
   ++(is_intact ? counters_.hits : counters_.misses);
   if (!is_intact) return {};

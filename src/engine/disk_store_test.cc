@@ -153,6 +153,20 @@ TEST_F(DiskStoreTest, DamagedFilesAreMissesAndAreWrittenAnew) {
   EXPECT_EQ(store->counters().damaged, 1000);
 }
 
+TEST_F(DiskStoreTest, WhatOthersRemovedIsWrittenAnew) {
+  const auto store = Open();
+  const fs::path path = PathOf(Put(*store, Root(), 1));
+  fs::remove(path);
+  EXPECT_FALSE(Has(*store, Root(), 1));
+  EXPECT_EQ(store->counters().files, 0);
+  Put(*store, Root(), 1);
+  EXPECT_TRUE(Has(*store, Root(), 1));
+  fs::remove_all(path.parent_path());
+  EXPECT_FALSE(Has(*store, Root(), 1));
+  Put(*store, Root(), 1);
+  EXPECT_TRUE(Has(*store, Root(), 1));
+}
+
 TEST_F(DiskStoreTest, FollowsNoLinksAndWaitsForNoPipe) {
   const auto store = Open();
   const fs::path path = PathOf(Put(*store, Root(), 1));
