@@ -54,7 +54,7 @@ EngineImpl::EngineImpl(std::shared_ptr<const ModelFileImpl> file, const EngineCa
 
 CoreBytes EngineImpl::CoreBytesOf(CacheKind cache) const {
   return BytesOfCore(file_->config(), core_->limits(), cache, core_->backend(),
-                     !options().prompt_store.empty());
+                     file_->HasDiskStore());
 }
 
 uint64_t EngineImpl::BytesBeside(const SessionOptions& session) const {
@@ -65,7 +65,7 @@ uint64_t EngineImpl::BytesBeside(const SessionOptions& session) const {
                        WindowRings::Bytes(sequence.cache, backend);
   const CoreLimits limits = core_ != nullptr ? core_->limits() : LimitsOf(capacity_, context);
   const CoreBytes core =
-      BytesOfCore(file_->config(), limits, session.cache, backend, !options().prompt_store.empty());
+      BytesOfCore(file_->config(), limits, session.cache, backend, file_->HasDiskStore());
   if (core_ == nullptr) return core.pool + core.chunk_rows + core.scratch + own;
   if (core_->has_pool() || session.cache == CacheKind::kFull) return own;
   return core.pool + core.chunk_rows + own;
@@ -123,11 +123,10 @@ EngineCore& EngineImpl::Core(const SessionOptions& session) const {
 
 DiskStoreSpec EngineImpl::Disk(int context) const {
   DiskStoreSpec disk;
+  if (!file_->HasDiskStore()) return disk;
   disk.folder = options().prompt_store;
   disk.bytes = options().prompt_store_bytes;
-  if (!disk.folder.empty()) {
-    disk.fingerprint = FingerprintOf(file_->source(), options(), isa_, context);
-  }
+  disk.fingerprint = FingerprintOf(file_->source(), options(), isa_, context);
   return disk;
 }
 
@@ -138,7 +137,7 @@ PromptStoreCounters EngineImpl::prompt_store() const {
     if (core_ != nullptr) store = core_->store();
   }
   PromptStoreCounters counters;
-  if (!options().prompt_store.empty() && !file_->config().Windows().empty()) {
+  if (!options().prompt_store.empty() && !file_->HasDiskStore()) {
     counters.warning = "prompts of models with sliding windows are kept in memory alone";
   }
   if (store == nullptr) return counters;

@@ -57,8 +57,7 @@ PoolAccess EngineCore::Pool() {
     const ChunkRowsSpec chunks = limits_.Chunks(model().config());
     if (chunks.layers > 0) chunk_rows_ = std::make_unique<ChunkRows>(chunks, backend());
     auto store = std::make_unique<PromptStore>(*pool, chunk_rows_.get());
-    // Files hold no rows of layers with a window.
-    if (!disk_.folder.empty() && chunks.layers == 0) store->UseDisk(disk_, backend());
+    if (!disk_.folder.empty()) store->UseDisk(disk_, backend());
     pool_ = std::move(pool);
     store_ = std::move(store);
   }

@@ -87,8 +87,7 @@ MemoryBytes ModelFileImpl::BytesFor(int context, const SessionOptions& options,
                                     const EngineCapacity& capacity) const {
   const SequenceSpec sequence = MakeSequenceSpec(config(), options_.weights, options, context);
   const CoreLimits limits = LimitsOf(capacity, context);
-  const CoreBytes core =
-      BytesOfCore(config(), limits, options.cache, *sizing_, !options_.prompt_store.empty());
+  const CoreBytes core = BytesOfCore(config(), limits, options.cache, *sizing_, HasDiskStore());
   MemoryBytes bytes;
   bytes.weights = plan_->bytes();
   bytes.pool = core.pool;

@@ -53,6 +53,8 @@ class ModelFileImpl : public ModelFile {
   uint64_t BytesForWeights() const { return plan_->bytes(); }
   // A backend that answers questions about sizes.
   const Backend& sizing() const { return *sizing_; }
+  // True if the prompt store has files, too: they hold no rows of layers with a window.
+  bool HasDiskStore() const { return !options_.prompt_store.empty() && config().Windows().empty(); }
   // The context asked for, checked against the model's. Throws Error{kUsage}.
   int ContextOf(const SessionOptions& options) const;
 

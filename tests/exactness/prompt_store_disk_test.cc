@@ -184,6 +184,19 @@ TEST_F(PromptStoreDisk, ReadsTheDemoModelsChunks) {
   EXPECT_EQ(warm.cached, 768);
 }
 
+// Their chunks have no files: no buffers are planned, and the model's file is not hashed.
+TEST_F(PromptStoreDisk, CostsModelsWithWindowsNothing) {
+  const fs::path model = folder_ / "model.gguf";
+  fs::copy_file(testing::ModelWithWindows(), model);
+  const auto with = Load(model, true), without = Load(model, false);
+  SessionOptions options;
+  options.context = 300;
+  EXPECT_EQ(with->Plan(options).bytes.total(), without->Plan(options).bytes.total());
+  fs::resize_file(model, 100);
+  EXPECT_NO_THROW(with->Open(options));
+  EXPECT_NE(with->prompt_store().warning, "");
+}
+
 // Digests of caches that only prompts have filled, as kArithmeticVersion stands: where this fails
 // for good reasons, raise it in src/engine/fingerprint.h, so that no stored chunk of the old
 // arithmetic is ever read, and put the new digests here.
