@@ -36,6 +36,14 @@ int Batch::waiting() const {
       jobs_, [](const auto& job) { return !job->is_over() && job->sequence->is_out(); }));
 }
 
+SchedulerCounters Batch::counters() const {
+  SchedulerCounters counters = counters_;
+  counters.reading = reading();
+  counters.decoding = decoding();
+  counters.waiting = waiting();
+  return counters;
+}
+
 int64_t Batch::contexts() const {
   int64_t tokens = 0;
   for (const auto& job : jobs_) tokens += job->sequence->context();

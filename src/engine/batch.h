@@ -34,14 +34,6 @@ struct Job {
   bool is_decoding() const { return decoding != nullptr && !is_over(); }
 };
 
-struct BatchCounters {
-  int64_t finished = 0, cancelled = 0, failed = 0;
-  int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
-  int64_t draft_rounds = 0, drafted = 0, accepted = 0;
-  int64_t passes = 0, pass_sequences = 0, pass_rows = 0;
-  int64_t copied_out = 0;
-};
-
 // Belongs to one thread. No user code runs in it: tokens and errors go to streams.
 class Batch {
  public:
@@ -61,8 +53,6 @@ class Batch {
   // Gives the streams of jobs that are over their last events, and lets the jobs go.
   void Deliver();
 
-  int reading() const;
-  int decoding() const;
   // Sequences that are copied out; while there are some, nobody else comes in.
   int waiting() const;
   // The last turn left somebody waiting for room in the pool, which sessions may give back.
@@ -70,7 +60,8 @@ class Batch {
   int size() const { return static_cast<int>(jobs_.size()); }
   // Tokens that all sequences have room for.
   int64_t contexts() const;
-  const BatchCounters& counters() const { return counters_; }
+  // All but what of the queue and the pool only the scheduler knows.
+  SchedulerCounters counters() const;
 
  private:
   // A job's rows in a pass.
@@ -78,6 +69,8 @@ class Batch {
     Job* job;
     WantedRows rows;
   };
+  int reading() const;
+  int decoding() const;
   // True if there was one.
   bool EndCancelled();
   // A round of all that decode; true if there was one.
@@ -137,7 +130,7 @@ class Batch {
   double short_s_ = 0;
   double row_s_ = 0;  // as Job::row_s, of the last prompt
   bool wants_room_ = false;
-  BatchCounters counters_;
+  SchedulerCounters counters_;  // what adds up
 };
 
 }  // namespace quantspec

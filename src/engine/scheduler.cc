@@ -235,32 +235,15 @@ class SchedulerImpl : public Scheduler {
   }
 
   void Publish() {
-    const BatchCounters& counters = batch_.counters();
-    int groups = 0, free = 0;
+    SchedulerCounters counters = batch_.counters();
+    counters.cancelled += cancelled_unread_;
     if (core_.has_pool()) {
       const Turn turn(core_.turns());
-      groups = core_.Pool().pool->slots();
-      free = core_.Pool().pool->unreserved();
+      counters.pool_groups = core_.Pool().pool->slots();
+      counters.pool_free = core_.Pool().pool->unreserved();
     }
     const std::lock_guard<std::mutex> guard(mutex_);
-    published_.reading = batch_.reading();
-    published_.decoding = batch_.decoding();
-    published_.finished = counters.finished;
-    published_.cancelled = counters.cancelled + cancelled_unread_;
-    published_.failed = counters.failed;
-    published_.prompt_tokens = counters.prompt_tokens;
-    published_.cached_tokens = counters.cached_tokens;
-    published_.generated_tokens = counters.generated_tokens;
-    published_.draft_rounds = counters.draft_rounds;
-    published_.drafted = counters.drafted;
-    published_.accepted = counters.accepted;
-    published_.copied_out = counters.copied_out;
-    published_.waiting = batch_.waiting();
-    published_.pool_groups = groups;
-    published_.pool_free = free;
-    published_.pass_rows = counters.pass_rows;
-    published_.passes = counters.passes;
-    published_.pass_sequences = counters.pass_sequences;
+    published_ = counters;
   }
 
   std::shared_ptr<const EngineImpl> engine_;
