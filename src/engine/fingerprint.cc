@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "engine/model_file.h"
 
 namespace quantspec {
 namespace {
@@ -34,7 +35,7 @@ Sha256Hash FingerprintOf(const LoadedModel& model, const EngineOptions& options,
   add("quantspec arithmetic " + std::to_string(kArithmeticVersion));
   add(isa);
   add(std::to_string(static_cast<int>(options.weights)));
-  add(std::to_string(options.group == 0 ? 32 : options.group));
+  add(std::to_string(MakeWeightOptions(options, model.config.info.layers).group));
   add(options.random_shape);
   add(model.config.ReadsLongRope(context) ? "long RoPE" : "");
   for (const auto& [key, value] : model.metadata) {
