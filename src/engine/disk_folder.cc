@@ -97,26 +97,29 @@ int64_t DiskNow() {
 
 DiskFolder::DiskFolder(const std::string& path, const Sha256Hash& fingerprint,
                        const DiskCalls& calls)
-    : path_(path), own_(HexOf(fingerprint)), calls_(calls) {
+    : own_(HexOf(fingerprint)), calls_(calls) {
   if (calls_.read == nullptr) calls_.read = pread;
   if (calls_.write == nullptr) calls_.write = write;
-  if (mkdir(path.c_str(), kFolderMode) != 0 && errno != EEXIST) error_ = errno;
+  const int made = mkdir(path.c_str(), kFolderMode) == 0 || errno == EEXIST ? 0 : errno;
   root_ = Descriptor(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root_.is_open()) {
-    const int reason = error_ != 0 ? error_ : errno;
-    error_ = reason;
-    if (reason == EROFS || reason == EACCES || reason == ENOSPC || reason == EIO) return;
-    throw Error(ErrorKind::kIo, path + ": cannot be a prompt store: " + std::strerror(reason) +
+    error_ = made != 0 ? made : errno;
+    if (error_ == EROFS || error_ == EACCES || error_ == ENOSPC || error_ == EIO) return;
+    throw Error(ErrorKind::kIo, path + ": cannot be a prompt store: " + std::strerror(error_) +
                                     "; name a folder, or a new one in a folder that is there");
   }
-  error_ = 0;
   lock_ = Descriptor(
       openat(root_.get(), kLockName, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, kFileMode));
   if (!lock_.is_open()) error_ = errno;
 }
 
-Descriptor DiskFolder::OpenFolder(const std::string& fingerprint, const std::string& letters,
+Descriptor DiskFolder::OpenFolder(const std::string& fingerprint, const ChunkKey& key,
                                   bool make_it) const {
+  if (!root_.is_open()) {
+    errno = ENOENT;
+    return {};
+  }
+  const std::string letters = LettersOf(key);
   if (make_it) mkdirat(root_.get(), fingerprint.c_str(), kFolderMode);
   const Descriptor outer(openat(root_.get(), fingerprint.c_str(), kFolderFlags));
   if (!outer.is_open()) return {};
@@ -124,13 +127,16 @@ Descriptor DiskFolder::OpenFolder(const std::string& fingerprint, const std::str
   return Descriptor(openat(outer.get(), letters.c_str(), kFolderFlags));
 }
 
-int DiskFolder::Read(const ChunkKey& key, std::span<std::byte> out) const {
-  if (!root_.is_open()) return ENOENT;
-  const Descriptor folder = OpenFolder(own_, LettersOf(key), /*make_it=*/false);
-  if (!folder.is_open()) return errno;
+Descriptor DiskFolder::OpenFile(const std::string& fingerprint, const ChunkKey& key) const {
+  const Descriptor folder = OpenFolder(fingerprint, key, /*make_it=*/false);
+  if (!folder.is_open()) return {};
   // Not blocking: a pipe of that name must not stop the engine.
-  const Descriptor file(
+  return Descriptor(
       openat(folder.get(), NameOf(key).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+}
+
+int DiskFolder::Read(const ChunkKey& key, std::span<std::byte> out) const {
+  const Descriptor file = OpenFile(own_, key);
   if (!file.is_open()) return errno;
   struct stat info;
   if (fstat(file.get(), &info) != 0) return errno;
@@ -147,7 +153,7 @@ int DiskFolder::Read(const ChunkKey& key, std::span<std::byte> out) const {
 
 int DiskFolder::Write(const ChunkKey& key, std::span<const std::byte> file) {
   if (error_ != 0) return error_;
-  const Descriptor folder = OpenFolder(own_, LettersOf(key), /*make_it=*/true);
+  const Descriptor folder = OpenFolder(own_, key, /*make_it=*/true);
   if (!folder.is_open()) return errno;
   const std::string temporary = TemporaryName();
   Descriptor out(openat(folder.get(), temporary.c_str(),
@@ -171,15 +177,13 @@ int DiskFolder::Write(const ChunkKey& key, std::span<const std::byte> file) {
 }
 
 int DiskFolder::Remove(const std::string& fingerprint, const ChunkKey& key) {
-  if (!root_.is_open()) return ENOENT;
-  const Descriptor folder = OpenFolder(fingerprint, LettersOf(key), /*make_it=*/false);
+  const Descriptor folder = OpenFolder(fingerprint, key, /*make_it=*/false);
   if (!folder.is_open()) return errno;
   return unlinkat(folder.get(), NameOf(key).c_str(), 0) == 0 ? 0 : errno;
 }
 
 void DiskFolder::Touch(const ChunkKey& key) const {
-  if (!root_.is_open()) return;
-  const Descriptor folder = OpenFolder(own_, LettersOf(key), /*make_it=*/false);
+  const Descriptor folder = OpenFolder(own_, key, /*make_it=*/false);
   if (!folder.is_open()) return;
   utimensat(folder.get(), NameOf(key).c_str(), Now().data(), AT_SYMLINK_NOFOLLOW);
 }
@@ -218,10 +222,7 @@ std::vector<FoundChunk> DiskFolder::Scan() const {
 }
 
 std::optional<ChunkKey> DiskFolder::ReadParent(const FoundChunk& found) const {
-  const Descriptor folder = OpenFolder(found.fingerprint, LettersOf(found.key), false);
-  if (!folder.is_open()) return std::nullopt;
-  const Descriptor file(openat(folder.get(), NameOf(found.key).c_str(),
-                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const Descriptor file = OpenFile(found.fingerprint, found.key);
   std::array<std::byte, kChunkHeaderBytes> header;
   if (!file.is_open() ||
       calls_.read(file.get(), header.data(), header.size(), 0) != ssize_t{kChunkHeaderBytes}) {

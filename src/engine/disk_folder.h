@@ -69,13 +69,13 @@ class DiskFolder {
   void RemoveTemporaries();
 
  private:
-  Descriptor OpenFolder(const std::string& fingerprint, const std::string& letters,
-                        bool make_it) const;
+  // The folder of a key's file, and that file; not open, with errno, if that fails.
+  Descriptor OpenFolder(const std::string& fingerprint, const ChunkKey& key, bool make_it) const;
+  Descriptor OpenFile(const std::string& fingerprint, const ChunkKey& key) const;
   // Calls `visit(folder, fingerprint, letters, name)` for every file.
   template <typename Visit>
   void ForEachFile(const Visit& visit) const;
 
-  std::string path_;
   std::string own_;  // the fingerprint's digits
   DiskCalls calls_;
   Descriptor root_;
