@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "quantspec/error.h"
 
@@ -145,8 +146,9 @@ void DiskStore::Run() {
     if (queue_.empty() && touched_.empty()) return;
     is_busy_ = true;
     if (queue_.empty()) {
+      const std::vector<ChunkKey> touched = std::exchange(touched_, {});
       guard.unlock();
-      TouchFiles();
+      for (const ChunkKey& key : touched) folder_.Touch(key);
       guard.lock();
       continue;
     }
@@ -157,15 +159,6 @@ void DiskStore::Run() {
     queue_.pop_front();
     free_.push_back(write.buffer);
   }
-}
-
-void DiskStore::TouchFiles() {
-  std::vector<ChunkKey> touched;
-  {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    touched.swap(touched_);
-  }
-  for (const ChunkKey& key : touched) folder_.Touch(key);
 }
 
 void DiskStore::WriteFile(const Write& write) {

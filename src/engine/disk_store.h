@@ -69,7 +69,6 @@ class DiskStore {
   bool MakeRoom(const ChunkKey& spared);
   void Rescan();
   void FindParents();
-  void TouchFiles();
   // The first reason is the warning.
   void StopWriting(int error, bool stops_reading);
 
