@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 
+from hf_folder import decode, encode
+
 
 def bf16(value):
     """`value` as Gemma's software rounds it."""
-    bits = np.float32(value).view(np.uint32)
-    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    return float((rounded & np.uint32(0xFFFF0000)).view(np.float32))
+    return float(decode(encode(np.array([value]), "bf16"), "bf16", (1,))[0])
 
 
 HIDDEN = 32

@@ -212,24 +212,16 @@ def write_folder(recipe, path):
 
 
 def main():
-    cases, logits = [], []
+    cases = []
     for recipe in RECIPES:
         tensors = write_folder(recipe, FOLDER / recipe.name)
-        rng = np.random.default_rng(zlib.crc32(b"prompt " + recipe.name.encode()))
-        tokens = rng.integers(0, VOCAB, recipe.prompt_tokens).tolist()
+        tokens = make_models.prompt_of(recipe)
         # Rows are in half-split order already: nothing to permute.
         model = Model(recipe.config, tensors)
         model.forward(tokens[:-SCORED_ROWS])
         rows = model.logits(model.forward(tokens[-SCORED_ROWS:]))
-        cases.append({"model": recipe.name, "view": "full", "tokens": tokens, "rows": SCORED_ROWS,
-                      "vocab": VOCAB, "offset": sum(part.size for part in logits),
-                      **({"context": recipe.context} if recipe.context else {})})
-        logits.append(rows.astype("<f4"))
-    with open(FOLDER / "cases.json", "w") as out:
-        out.write("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
-    with open(FOLDER / "logits.f32", "wb") as out:
-        for rows in logits:
-            out.write(rows.tobytes())
+        cases.append((make_models.case_of(recipe, recipe.name, "full", tokens), rows))
+    make_models.write_cases(FOLDER, cases)
 
 
 if __name__ == "__main__":

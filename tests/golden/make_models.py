@@ -240,17 +240,40 @@ def write_model(recipe, path):
     writer.close()
 
 
+def prompt_of(recipe):
+    rng = np.random.default_rng(zlib.crc32(b"prompt " + recipe.name.encode()))
+    return rng.integers(0, VOCAB, recipe.prompt_tokens).tolist()
+
+
+def case_of(recipe, model, view, tokens):
+    """What cases.json says of a view of a model; where its rows begin is write_cases' to add."""
+    return {"model": model, "view": view, "tokens": tokens, "rows": SCORED_ROWS, "vocab": VOCAB,
+            "offset": 0, **({"context": recipe.context} if recipe.context else {})}
+
+
+def write_cases(folder, cases):
+    """cases: pairs of a case and its rows of logits."""
+    offset = 0
+    for case, rows in cases:
+        case["offset"] = offset
+        offset += rows.size
+    with open(folder / "cases.json", "w") as out:
+        out.write("[\n" + ",\n".join(json.dumps(case) for case, _ in cases) + "\n]\n")
+    with open(folder / "logits.f32", "wb") as out:
+        for _, rows in cases:
+            out.write(rows.astype("<f4").tobytes())
+
+
 def main():
     FOLDER.mkdir(exist_ok=True)
     for recipe in REFUSED:
         write_model(recipe, FOLDER / f"{recipe.name}.gguf")
-    cases, logits = [], []
+    cases = []
     for recipe in RECIPES:
         path = FOLDER / f"{recipe.name}.gguf"
         write_model(recipe, path)
         model = read_gguf(path, np.float64, recipe.config)
-        rng = np.random.default_rng(zlib.crc32(b"prompt " + recipe.name.encode()))
-        tokens = rng.integers(0, VOCAB, recipe.prompt_tokens).tolist()
+        tokens = prompt_of(recipe)
         model.forward(tokens[:-SCORED_ROWS])
         views = {"full": model}
         all_windowed = all(map(recipe.config.is_windowed, range(recipe.config.layers)))
@@ -263,22 +286,16 @@ def main():
                 views["hierarchical draft"] = model.as_read(planes=1)
         for view, reader in views.items():
             rows = reader.logits(reader.forward(tokens[-SCORED_ROWS:]))
-            cases.append({"model": path.name, "view": view, "tokens": tokens, "rows": SCORED_ROWS,
-                          "vocab": VOCAB, "offset": sum(part.size for part in logits),
-                          **({"context": recipe.context} if recipe.context else {})})
+            case = case_of(recipe, path.name, view, tokens)
             full_layers = [not recipe.config.is_windowed(i) for i in range(recipe.config.layers)]
             if not all(full_layers):
-                cases[-1]["full_share"] = sum(full_layers) / len(full_layers)
+                case["full_share"] = sum(full_layers) / len(full_layers)
             # Through the windows of all layers the last row depends on no earlier token.
             reach = (recipe.config.window - 1) * recipe.config.layers
             if all_windowed and reach < len(tokens):
-                cases[-1]["first_seen"] = len(tokens) - 1 - reach
-            logits.append(rows.astype("<f4"))
-    with open(FOLDER / "cases.json", "w") as out:
-        out.write("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
-    with open(FOLDER / "logits.f32", "wb") as out:
-        for rows in logits:
-            out.write(rows.tobytes())
+                case["first_seen"] = len(tokens) - 1 - reach
+            cases.append((case, rows))
+    write_cases(FOLDER, cases)
 
 
 if __name__ == "__main__":
