@@ -8,16 +8,11 @@
 
 #include "base/float16.h"
 #include "formats/gguf_metadata.h"
+#include "formats/model_limits.h"
 #include "quantspec/error.h"
 
 namespace quantspec {
 namespace {
-
-// Upper bounds that no dense model of today comes near; beyond them a file is damaged.
-constexpr int64_t kMaxLayers = 1024;
-constexpr int64_t kMaxWidth = int64_t{1} << 20;
-constexpr int64_t kMaxVocab = int64_t{1} << 22;
-constexpr int64_t kMaxContext = int64_t{1} << 27;
 
 struct Family {
   std::string_view name;
@@ -101,7 +96,7 @@ RopeConfig ReadRope(const Gguf& file, const GgufMetadata& metadata, const Family
   const double old_linear = metadata.Number("rope.scale_linear", 1.0);
   rope.factor = metadata.Positive("rope.scaling.factor", old_linear);
   rope.original_context = static_cast<int>(
-      metadata.Optional("rope.scaling.original_context_length", info.context, kMaxContext));
+      metadata.Optional("rope.scaling.original_context_length", info.context, kMostContext));
   if (type == "linear" || (!type && rope.factor != 1.0)) {
     rope.scaling = RopeScaling::kLinear;
   } else if (type == "yarn") {
@@ -156,11 +151,11 @@ ModelInfo ReadInfo(const Gguf& file, const GgufMetadata& metadata, std::string_v
   ModelInfo info;
   info.architecture = architecture;
   info.name = file.String("general.name").value_or(architecture);
-  info.layers = static_cast<int>(metadata.Needed("block_count", kMaxLayers));
-  info.hidden = static_cast<int>(metadata.Needed("embedding_length", kMaxWidth));
-  info.ffn = static_cast<int>(metadata.Needed("feed_forward_length", kMaxWidth));
-  info.context = static_cast<int>(metadata.Needed("context_length", kMaxContext));
-  info.q_heads = static_cast<int>(metadata.Needed("attention.head_count", 4096));
+  info.layers = static_cast<int>(metadata.Needed("block_count", kMostLayers));
+  info.hidden = static_cast<int>(metadata.Needed("embedding_length", kMostWidth));
+  info.ffn = static_cast<int>(metadata.Needed("feed_forward_length", kMostWidth));
+  info.context = static_cast<int>(metadata.Needed("context_length", kMostContext));
+  info.q_heads = static_cast<int>(metadata.Needed("attention.head_count", kMostHeads));
   info.kv_heads =
       static_cast<int>(metadata.Optional("attention.head_count_kv", info.q_heads, info.q_heads));
   if (info.q_heads % info.kv_heads != 0) {
@@ -168,12 +163,9 @@ ModelInfo ReadInfo(const Gguf& file, const GgufMetadata& metadata, std::string_v
                        "a divisor of " + std::to_string(info.q_heads) + " query heads");
   }
   info.head_dim = static_cast<int>(
-      metadata.Optional("attention.key_length", info.hidden / info.q_heads, kMaxWidth));
-  const auto value_dim = metadata.Optional("attention.value_length", info.head_dim, kMaxWidth);
-  // Kernels work on 16 channels at a time, and value groups of 128 must divide a head.
-  const bool known_dim =
-      (info.head_dim % 16 == 0 && info.head_dim <= kKvGroup) || info.head_dim == 2 * kKvGroup;
-  if (!known_dim || value_dim != info.head_dim) {
+      metadata.Optional("attention.key_length", info.hidden / info.q_heads, kMostWidth));
+  const auto value_dim = metadata.Optional("attention.value_length", info.head_dim, kMostWidth);
+  if (!IsHeadDim(info.head_dim) || value_dim != info.head_dim) {
     throw Error(ErrorKind::kUnsupported,
                 file.name() + ": head_dim " + std::to_string(info.head_dim) + " (values " +
                     std::to_string(value_dim) +
@@ -215,7 +207,7 @@ std::vector<bool> ReadWindows(const GgufMetadata& metadata, const Family& family
   constexpr std::string_view kPattern = "attention.sliding_window_pattern";
   if (family.window_period == 0) return std::vector<bool>(static_cast<size_t>(layers), false);
   if (const auto marks = metadata.Marks(kPattern, layers)) return *marks;
-  const int64_t period = metadata.Optional(kPattern, family.window_period, kMaxLayers);
+  const int64_t period = metadata.Optional(kPattern, family.window_period, kMostLayers);
   std::vector<bool> windows;
   for (int i = 0; i < layers; ++i) windows.push_back(period == 1 || (i + 1) % period != 0);
   return windows;
@@ -310,7 +302,7 @@ ModelConfig ReadGgufConfig(const Gguf& file, const GgufTensor* embedding) {
   const GgufMetadata metadata(file, *architecture);
   RefuseVariants(metadata, family);
   ModelInfo info = ReadInfo(file, metadata, *architecture);
-  if (embedding == nullptr || embedding->shape.size() != 2 || embedding->shape[0] > kMaxVocab) {
+  if (embedding == nullptr || embedding->shape.size() != 2 || embedding->shape[0] > kMostVocab) {
     throw Error(ErrorKind::kCorrupt,
                 file.name() + ": tensor token_embd.weight is missing or has no shape [vocab, " +
                     std::to_string(info.hidden) + "]; the file is damaged or not a language model");

@@ -20,13 +20,14 @@ using testing::HasSubstr;
 // Metadata of a model of an architecture: hidden 128, 8 query heads of 32 channels, 4 KV heads.
 class Metadata {
  public:
-  explicit Metadata(std::string architecture, uint32_t layers = 8)
+  explicit Metadata(std::string architecture, uint32_t layers = 8, bool has_head_dim = true,
+                    uint32_t heads = 8)
       : architecture_(std::move(architecture)) {
     file_.Entry("general.architecture", 8, GgufTestFile::Text(architecture_));
     Whole("block_count", layers).Whole("embedding_length", 128).Whole("feed_forward_length", 256);
-    Whole("context_length", 4096).Whole("attention.head_count", 8);
-    Whole("attention.head_count_kv", 4).Whole("attention.key_length", 32);
-    Whole("attention.value_length", 32);
+    Whole("context_length", 4096).Whole("attention.head_count", heads);
+    Whole("attention.head_count_kv", 4);
+    if (has_head_dim) Whole("attention.key_length", 32).Whole("attention.value_length", 32);
   }
   Metadata& Whole(const std::string& key, uint32_t value) {
     file_.Entry(architecture_ + "." + key, 4, GgufTestFile::Bytes(value));
@@ -152,6 +153,12 @@ TEST(GgufConfig, QueriesOfMistralGrow) {
                   .Number("attention.temperature_scale", 0.5f)
                   .Refusal(ErrorKind::kUnsupported),
               HasSubstr("temperature_scale"));
+}
+
+TEST(GgufConfig, HeadsHaveAWidth) {
+  EXPECT_EQ(Metadata("llama", 8, /*has_head_dim=*/false).Read().info.head_dim, 16);
+  const Metadata many("llama", 8, /*has_head_dim=*/false, /*heads=*/256);  // of 128 channels
+  EXPECT_THAT(many.Refusal(ErrorKind::kUnsupported), HasSubstr("head_dim 0"));
 }
 
 TEST(GgufConfig, LayersWithoutRopeAndOtherScalings) {

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <variant>
 
+#include "formats/model_limits.h"
+
 namespace quantspec {
 
 int64_t GgufMetadata::Needed(std::string_view key, int64_t most) const {
@@ -31,9 +33,7 @@ double GgufMetadata::Positive(std::string_view key, double otherwise) const {
 float GgufMetadata::Scale(std::string_view key, double otherwise) const {
   const double value = Number(key, otherwise);
   const bool is_none = value == 0 && otherwise != 1.0;
-  if (!is_none && (value < 1e-6 || value > 1e6)) {
-    throw Bad(key, std::to_string(value), "1e-6 to 1e6");
-  }
+  if (!is_none && !IsScale(value)) throw Bad(key, std::to_string(value), kScales);
   return static_cast<float>(value);
 }
 

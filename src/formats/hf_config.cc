@@ -10,15 +10,10 @@
 #include "base/float16.h"
 #include "formats/hf_families.h"
 #include "formats/hf_rope.h"
+#include "formats/model_limits.h"
 
 namespace quantspec {
 namespace {
-
-// Upper bounds that no dense model of today comes near; beyond them a file is damaged.
-constexpr int64_t kMostLayers = 1024;
-constexpr int64_t kMostWidth = int64_t{1} << 20;
-constexpr int64_t kMostVocab = int64_t{1} << 22;
-constexpr int64_t kMostContext = int64_t{1} << 27;
 
 // The text part of a file, and where it is in it.
 struct TextPart {
@@ -95,7 +90,7 @@ ModelInfo ReadInfo(const JsonFields& config, const HfFamily& family) {
   info.ffn = whole("intermediate_size", kMostWidth);
   info.context = whole("max_position_embeddings", kMostContext);
   info.vocab = whole("vocab_size", kMostVocab);
-  info.q_heads = whole("num_attention_heads", 4096);
+  info.q_heads = whole("num_attention_heads", kMostHeads);
   const auto kv_heads = config.Whole("num_key_value_heads", 1, info.q_heads);
   if (!kv_heads && !family.has_heads_default) {
     config.Bad("num_key_value_heads", "none", "a whole number");
@@ -107,10 +102,7 @@ ModelInfo ReadInfo(const JsonFields& config, const HfFamily& family) {
   }
   info.head_dim = static_cast<int>(
       config.Whole("head_dim", 1, kMostWidth).value_or(info.hidden / info.q_heads));
-  // Kernels work on 16 channels at a time, and value groups of 128 must divide a head.
-  const bool is_known =
-      (info.head_dim % 16 == 0 && info.head_dim <= kKvGroup) || info.head_dim == 2 * kKvGroup;
-  if (!is_known || info.head_dim == 0) {
+  if (!IsHeadDim(info.head_dim)) {
     config.Refuse("head_dim", std::to_string(info.head_dim),
                   "a width of heads that is no multiple of 16 up to 128, nor 256");
   }
@@ -188,7 +180,7 @@ std::vector<bool> ReadWindows(const JsonFields& config, const HfFamily& family,
 // A factor or cap, of a size that floats and sums of them bear.
 float Scale(const JsonFields& config, std::string_view key) {
   const double value = config.Positive(key, 1.0);
-  if (value < 1e-6 || value > 1e6) config.Bad(key, std::to_string(value), "1e-6 to 1e6");
+  if (!IsScale(value)) config.Bad(key, std::to_string(value), kScales);
   return static_cast<float>(value);
 }
 

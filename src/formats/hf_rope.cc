@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/model_limits.h"
+
 namespace quantspec {
 namespace {
-
-constexpr int64_t kMostContext = int64_t{1} << 27;
 
 const JsonTree& Nothing() {
   static const JsonTree nothing = JsonTree::object();
