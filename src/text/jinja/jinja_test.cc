@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -139,6 +140,17 @@ TEST(Jinja, ANamespaceInItselfIsNoTrouble) {
               HasSubstr("within another"));
   EXPECT_EQ(Render("{% set n = namespace() %}{% set n.n = n %}{{ n.n.n is defined }}").bytes(),
             "True");
+}
+
+TEST(Jinja, TextOfManyOriginsTakesNoLongerThanOther) {
+  const std::string letters(100'000, 'a');
+  const auto start = std::clock();  // of this process: others may share the machine
+  const MarkedText text = Render(
+      "{% set x %}{% for c in user %}{{ c }}b{% endfor %}{% endset %}{{ x|upper }}", User(letters));
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  EXPECT_EQ(text.runs().size(), 2 * letters.size());
+  EXPECT_EQ(text.bytes().substr(0, 4), "ABAB");
+  EXPECT_LT(seconds, 5.0);  // in a release build 0.1
 }
 
 TEST(Jinja, BrokenTextIsKeptAsItIs) {

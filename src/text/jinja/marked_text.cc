@@ -3,6 +3,17 @@
 #include <algorithm>
 
 namespace quantspec::jinja {
+namespace {
+
+using Run = MarkedText::Run;
+
+// The run that the byte at `at` belongs to.
+std::vector<Run>::const_iterator RunAt(const std::vector<Run>& runs, size_t at) {
+  return std::upper_bound(runs.begin(), runs.end(), at,
+                          [](size_t place, const Run& run) { return place < run.end; });
+}
+
+}  // namespace
 
 void MarkedText::Append(std::string_view bytes, Origin origin) {
   if (bytes.empty()) return;
@@ -17,9 +28,7 @@ void MarkedText::Append(std::string_view bytes, Origin origin) {
 void MarkedText::Append(const MarkedText& other) { AppendSlice(other, 0, other.size()); }
 
 void MarkedText::AppendSlice(const MarkedText& other, size_t begin, size_t end) {
-  const auto first = std::upper_bound(other.runs_.begin(), other.runs_.end(), begin,
-                                      [](size_t at, const Run& run) { return at < run.end; });
-  for (auto run = first; run != other.runs_.end() && begin < end; ++run) {
+  for (auto run = RunAt(other.runs_, begin); run != other.runs_.end() && begin < end; ++run) {
     const size_t stop = std::min(run->end, end);
     Append(std::string_view(other.bytes_).substr(begin, stop - begin), run->origin);
     begin = stop;
@@ -34,12 +43,9 @@ MarkedText MarkedText::Slice(size_t begin, size_t end) const {
 }
 
 Origin MarkedText::OriginOf(size_t begin, size_t end) const {
-  size_t from = 0;
-  for (const Run& run : runs_) {
-    if (run.origin == Origin::kValue && from < end && run.end > begin) return Origin::kValue;
-    from = run.end;
-  }
-  return Origin::kTemplate;
+  const auto run = RunAt(runs_, begin);
+  if (begin >= end || run == runs_.end()) return Origin::kTemplate;
+  return end <= run->end ? run->origin : Origin::kValue;  // one of two neighbours is of values
 }
 
 }  // namespace quantspec::jinja
