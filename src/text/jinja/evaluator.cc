@@ -75,14 +75,14 @@ Evaluator::Flow Evaluator::Execute(const Statement& statement) {
     case StatementKind::kIf:
       return ExecuteIf(statement);
     case StatementKind::kFor:
-      return ExecuteFor(statement);
+      return ExecuteLoop(statement, Evaluate(*statement.expression), 1);
     case StatementKind::kSet:
       Assign(statement.target, Evaluate(*statement.expression), *scope_);
       break;
     case StatementKind::kSetBlock:
-      Assign(statement.target, FilterBlock(statement.expression.get(), Capture(statement.body)),
-             *scope_);
-      break;
+      return ExecuteCaptured(statement.body, [&](MarkedText text) {
+        Assign(statement.target, FilterBlock(statement.expression.get(), std::move(text)), *scope_);
+      });
     case StatementKind::kMacro:
       scope_->Set(statement.text, MakeMacro(statement));
       break;
@@ -90,14 +90,13 @@ Evaluator::Flow Evaluator::Execute(const Statement& statement) {
       ExecuteCall(statement);
       break;
     case StatementKind::kFilter:
-      Write(TextOf(FilterBlock(statement.expression.get(), Capture(statement.body))));
-      break;
+      return ExecuteCaptured(statement.body, [&](MarkedText text) {
+        Write(TextOf(FilterBlock(statement.expression.get(), std::move(text))));
+      });
     case StatementKind::kWith:
-      ExecuteWith(statement);
-      break;
+      return ExecuteWith(statement);
     case StatementKind::kScope:
-      Write(Capture(statement.body));
-      break;
+      return ExecuteCaptured(statement.body, [&](const MarkedText& text) { Write(text); });
     case StatementKind::kBreak:
       return Flow::kBreak;
     case StatementKind::kContinue:
@@ -113,12 +112,7 @@ Evaluator::Flow Evaluator::ExecuteIf(const Statement& statement) {
   return Flow::kNext;
 }
 
-Evaluator::Flow Evaluator::ExecuteFor(const Statement& statement) {
-  ExecuteLoop(statement, Evaluate(*statement.expression), 1);
-  return Flow::kNext;
-}
-
-void Evaluator::ExecuteLoop(const Statement& statement, const Value& over, int depth) {
+Evaluator::Flow Evaluator::ExecuteLoop(const Statement& statement, const Value& over, int depth) {
   const ScopePtr outer = scope_;
   Values elements = Elements(*this, over);
   const auto accepts = [this, &statement, outer](const Value& element) {
@@ -151,32 +145,37 @@ void Evaluator::ExecuteLoop(const Statement& statement, const Value& over, int d
     if (flow == Flow::kBreak) break;
   }
   loop->Finish();
+  Flow flow = Flow::kNext;  // of the loop around
   if (is_empty) {
     scope_ = std::make_shared<Scope>(outer);
-    Execute(statement.otherwise);
+    flow = Execute(statement.otherwise);
   }
   scope_ = outer;
+  return flow;
 }
 
-MarkedText Evaluator::Capture(const Body& body) {
+template <typename Use>
+Evaluator::Flow Evaluator::ExecuteCaptured(const Body& body, const Use& use) {
   MarkedText text;
   MarkedText* const before = std::exchange(out_, &text);
   const ScopePtr outer = scope_;
   scope_ = std::make_shared<Scope>(outer);
-  Execute(body);
+  const Flow flow = Execute(body);
   scope_ = outer;
   out_ = before;
-  return text;
+  if (flow == Flow::kNext) use(std::move(text));
+  return flow;
 }
 
-void Evaluator::ExecuteWith(const Statement& statement) {
+Evaluator::Flow Evaluator::ExecuteWith(const Statement& statement) {
   const ScopePtr outer = scope_;
   const auto inner = std::make_shared<Scope>(outer);
   // Values are those of the scope around.
   for (const auto& [target, value] : statement.bindings) Assign(target, Evaluate(*value), *inner);
   scope_ = inner;
-  Execute(statement.body);
+  const Flow flow = Execute(statement.body);
   scope_ = outer;
+  return flow;
 }
 
 void Evaluator::ExecuteCall(const Statement& statement) {

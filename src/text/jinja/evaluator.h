@@ -1,7 +1,6 @@
 // Runs a template's tree.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,8 +12,6 @@
 
 namespace quantspec::jinja {
 
-class Loop;
-
 class Evaluator : public Runtime {
  public:
   Evaluator(const Limits& limits, std::time_t now) : Runtime(limits, now) {}
@@ -24,7 +21,6 @@ class Evaluator : public Runtime {
   int line() const { return line_; }
 
  private:
-  friend class Loop;
   friend class Macro;
   using ScopePtr = std::shared_ptr<Scope>;
   enum class Flow { kNext, kBreak, kContinue };
@@ -33,11 +29,13 @@ class Evaluator : public Runtime {
   Flow Execute(const Body& body);
   Flow Execute(const Statement& statement);
   Flow ExecuteIf(const Statement& statement);
-  Flow ExecuteFor(const Statement& statement);
-  void ExecuteLoop(const Statement& statement, const Value& over, int depth);
-  // What `body` writes, in a scope of its own.
-  MarkedText Capture(const Body& body);
-  void ExecuteWith(const Statement& statement);
+  // A break or continue that is not its own comes from its `else` and means the loop around.
+  Flow ExecuteLoop(const Statement& statement, const Value& over, int depth);
+  // Runs `body` in a scope of its own; `use` takes what it wrote, unless it was left before its
+  // end.
+  template <typename Use>
+  Flow ExecuteCaptured(const Body& body, const Use& use);
+  Flow ExecuteWith(const Statement& statement);
   void ExecuteCall(const Statement& statement);
   void Assign(const Target& target, const Value& value, Scope& scope);
   Value MakeMacro(const Statement& statement);

@@ -153,6 +153,21 @@ TEST(Jinja, TextOfManyOriginsTakesNoLongerThanOther) {
   EXPECT_LT(seconds, 5.0);  // in a release build 0.1
 }
 
+TEST(Jinja, LeavingALoopLeavesTheBlocksInIt) {
+  const auto left = [](const std::string& inside) {
+    return Render("{% for i in [1, 2] %}{{ i }}" + inside + "x{% endfor %}|{{ y }}").bytes();
+  };
+  EXPECT_EQ(left("{% with a = 1 %}{% break %}{% endwith %}"), "1|");
+  EXPECT_EQ(left("{% with a = 1 %}{% continue %}{% endwith %}"), "12|");
+  EXPECT_EQ(left("{% set y %}a{% break %}{% endset %}"), "1|");
+  EXPECT_EQ(left("{% set y %}a{% continue %}{% endset %}"), "12|");
+  EXPECT_EQ(left("{% filter upper %}a{% break %}{% endfilter %}"), "1|");
+  EXPECT_EQ(left("{% filter upper %}a{% continue %}{% endfilter %}"), "12|");
+  EXPECT_EQ(left("{% for j in [] %}{% else %}e{% break %}f{% endfor %}"), "1e|");
+  EXPECT_EQ(left("{% for j in [] %}{% else %}e{% continue %}f{% endfor %}"), "1e2e|");
+  EXPECT_EQ(left("{% for j in [1, 2] %}{{ j }}{% break %}f{% endfor %}"), "11x21x|");
+}
+
 TEST(Jinja, BrokenTextIsKeptAsItIs) {
   const std::string broken = "a\xFF\xE2\x82 b";
   EXPECT_EQ(Render("{{ user|trim }}{{ user|length }}", User(broken)).bytes(), broken + "6");
