@@ -168,6 +168,20 @@ TEST(Jinja, LeavingALoopLeavesTheBlocksInIt) {
   EXPECT_EQ(left("{% for j in [1, 2] %}{{ j }}{% break %}f{% endfor %}"), "11x21x|");
 }
 
+TEST(Jinja, TheLargestAndSmallestNumbersAreNoTrouble) {
+  const std::string largest = "9223372036854775807", smallest = "-" + largest + " - 1";
+  EXPECT_EQ(Render("{{ 'abc'|truncate(" + largest + ") }}").bytes(), "abc");
+  EXPECT_EQ(Render("{{ 'abc'|truncate(3, false, '', " + largest + ") }}").bytes(), "abc");
+  EXPECT_THAT(ErrorOf("{{ 'abc'|truncate(" + smallest + ") }}"), HasSubstr("below that of its"));
+  for (const char* method : {"center", "ljust", "rjust", "zfill"}) {
+    EXPECT_EQ(Render("{{ 'a'." + std::string(method) + "(" + smallest + ") }}").bytes(), "a");
+  }
+}
+
+TEST(Jinja, TitlesDoNotSplitWordsAtZeros) {
+  EXPECT_EQ(Render("{{ 'a\\0b-c'|title }}").bytes(), std::string("A\0b-C", 5));
+}
+
 TEST(Jinja, BrokenTextIsKeptAsItIs) {
   const std::string broken = "a\xFF\xE2\x82 b";
   EXPECT_EQ(Render("{{ user|trim }}{{ user|length }}", User(broken)).bytes(), broken + "6");

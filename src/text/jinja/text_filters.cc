@@ -33,7 +33,8 @@ MarkedText Title(const MarkedText& text) {
   const std::vector<Character> all = Characters(text.bytes());
   const auto splits = [](const Character& one) {
     return IsSpaceCode(one.code) ||
-           (one.code < 0x80 && std::strchr("-({[<", static_cast<int>(one.code)) != nullptr);
+           (one.code < 0x80 &&
+            std::string_view("-({[<").find(static_cast<char>(one.code)) != std::string_view::npos);
   };
   for (size_t i = 0; i < all.size();) {
     size_t end = i + 1;
@@ -140,14 +141,14 @@ Value Center(Runtime& runtime, const Value& value, const Arguments& arguments) {
 
 Value Truncate(Runtime& runtime, const Value& value, const Arguments& arguments) {
   const Bound bound("truncate", arguments, {"length", "killwords", "end", "leeway"});
-  const int64_t length = bound.Whole(0, 255);
+  const int64_t length = std::max<int64_t>(bound.Whole(0, 255), -1);  // all below 0 are alike
   const int64_t leeway = bound[3] == nullptr || bound[3]->is_none() ? 5 : bound.Whole(3, 5);
   const MarkedText dots("...", Origin::kTemplate);
   const MarkedText& end = bound[2] == nullptr ? dots : *bound.Text(2);
   const Value text(TextOf(value));
   const int64_t room = length - static_cast<int64_t>(CountCharacters(end.bytes()));
   if (room < 0 || leeway < 0) throw Failure("truncate: found a length below that of its end");
-  if (Length(text) <= length + leeway) return text;
+  if (Length(text) - length <= leeway) return text;
   MarkedText cut = Slice(runtime, text, Value(), Value(room), Value()).text();
   if (!bound.Flag(1, false)) {
     const size_t space = cut.bytes().rfind(' ');

@@ -160,7 +160,7 @@ Value Pad(Runtime& runtime, const char* name, const Value& self, const Arguments
           int64_t (*left)(int64_t missing, int64_t width)) {
   const Bound bound(name, arguments, {"width", "fillchar"});
   bound.Need(0);
-  const int64_t width = bound.Whole(0, 0);
+  const int64_t width = std::max<int64_t>(bound.Whole(0, 0), 0);
   const int64_t missing = width - Length(self);
   const MarkedText space(" ", Origin::kTemplate);
   const MarkedText& fill = bound[1] != nullptr ? *bound.Text(1) : space;
@@ -189,7 +189,7 @@ Value PadBoth(Runtime& runtime, const Value& self, const Arguments& arguments) {
 Value PadZeros(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Bound bound("zfill", arguments, {"width"});
   bound.Need(0);
-  const int64_t missing = bound.Whole(0, 0) - Length(self);
+  const int64_t missing = std::max<int64_t>(bound.Whole(0, 0), 0) - Length(self);
   if (missing <= 0) return self;
   const std::string& bytes = self.bytes();
   const size_t sign = !bytes.empty() && (bytes[0] == '+' || bytes[0] == '-') ? 1 : 0;
