@@ -44,10 +44,9 @@ def several(change):
     return [(code, change(chr(code))) for code in CODES if len(change(chr(code))) > 1]
 
 
-def table(kind, name, rows):
+def array(kind, name, cells):
     lines, line = [], ""
-    for row in rows:
-        cell = "{" + ", ".join(f"0x{n:X}" if n >= 0 else f"-0x{-n:X}" for n in row) + "},"
+    for cell in cells:
         if len(line) + len(cell) + 1 > 96:
             lines.append(line)
             line = ""
@@ -55,16 +54,15 @@ def table(kind, name, rows):
     return "\n".join([f"constexpr {kind} {name}[] = {{", *lines, line, "};"])
 
 
+def table(kind, name, rows):
+    return array(kind, name, ["{" + ", ".join(f"0x{n:X}" if n >= 0 else f"-0x{-n:X}" for n in row) +
+                              "}," for row in rows])
+
+
 def texts(name, rows):
-    cells = ["{0x%X, \"%s\"}," % (code, "".join(f"\\x{b:02X}" for b in to.encode()))
-             for code, to in rows]
-    lines, line = [], ""
-    for cell in cells:
-        if len(line) + len(cell) + 1 > 96:
-            lines.append(line)
-            line = ""
-        line += ("    " if not line else " ") + cell
-    return "\n".join([f"constexpr SeveralCharacters {name}[] = {{", *lines, line, "};"])
+    return array("SeveralCharacters", name, [
+        "{0x%X, \"%s\"}," % (code, "".join(f"\\x{b:02X}" for b in to.encode()))
+        for code, to in rows])
 
 
 def write(name, parts):
