@@ -74,7 +74,10 @@ std::span<const std::byte> DiskStore::Load(const ChunkKey& parent, const ChunkKe
   counters_.damaged += is_damaged ? 1 : 0;
   ++(is_intact ? counters_.hits : counters_.misses);
   if (!is_intact) return {};
-  index_.Touch(key, DiskNow());
+  // Of another process perhaps, since the last scan: there is nothing to write then.
+  if (!index_.Touch(key, DiskNow())) {
+    index_.Add({key, HexOf(fingerprint_), file.size(), DiskNow()}, parent);
+  }
   if (touched_.size() < kMostTouched) touched_.push_back(key);
   changed_.notify_all();
   return file;

@@ -167,6 +167,17 @@ TEST_F(DiskStoreTest, WhatOthersRemovedIsWrittenAnew) {
   EXPECT_TRUE(Has(*store, Root(), 1));
 }
 
+TEST_F(DiskStoreTest, WhatOthersWroteIsNotWrittenAgain) {
+  const auto store = Open(), other = Open();
+  store->Flush();
+  const ChunkKey key = Put(*other, Root(), 1);
+  Put(*other, key, 2);
+  EXPECT_TRUE(Has(*store, Root(), 1));
+  Put(*store, Root(), 1);
+  EXPECT_EQ(store->counters().written, 0);
+  EXPECT_EQ(store->counters().files, 1) << "as far as known";
+}
+
 TEST_F(DiskStoreTest, FollowsNoLinksAndWaitsForNoPipe) {
   const auto store = Open();
   const fs::path path = PathOf(Put(*store, Root(), 1));
@@ -302,6 +313,24 @@ int RunChild(const std::function<void()>& work) {
   int status = 0;
   waitpid(child, &status, 0);
   return status;
+}
+
+TEST_F(DiskStoreTest, AFolderThatCannotBeMadeEndsWriting) {
+  const fs::path folder = fs::path(spec_.folder) / HexOf(spec_.fingerprint);
+  const int status = RunChild([&] {
+    const auto store = Open();
+    const fs::path path = PathOf(Put(*store, Root(), 1));
+    fs::permissions(spec_.folder, fs::perms::owner_all | fs::perms::others_exec);
+    fs::permissions(folder, fs::perms(0555));
+    if (geteuid() == 0) {
+      ASSERT_EQ(seteuid(65534), 0) << "nothing keeps root from it";
+    }
+    const fs::path other = PathOf(Put(*store, Root(), 2));
+    ASSERT_NE(other.parent_path(), path.parent_path());
+    EXPECT_NE(store->counters().warning.find("Permission denied"), std::string::npos);
+  });
+  fs::permissions(folder, fs::perms::owner_all);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 TEST_F(DiskStoreTest, AFileSizeLimitIsAnErrorAndNoSignal) {
