@@ -6,13 +6,12 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "formats/gguf_tokenizer.h"
+#include "golden/golden_texts.h"
 #include "io/gguf_file.h"
 #include "quant/ggml_blocks.h"
 #include "quantspec/text.h"
@@ -22,13 +21,6 @@ namespace quantspec {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string Golden(const std::string& name) { return std::string(QS_GOLDEN_DIR) + "/" + name; }
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::string FromHex(const std::string& digits) {
   std::string bytes;
@@ -41,7 +33,7 @@ std::string FromHex(const std::string& digits) {
 const std::vector<std::string>& NastyTexts() {
   static const std::vector<std::string> texts = [] {
     std::vector<std::string> all;
-    for (const Json& entry : Json::parse(ReadFile(Golden("nasty.json")))) {
+    for (const Json& entry : Json::parse(golden::ReadFile(golden::Path("nasty.json")))) {
       all.push_back(entry.contains("text") ? entry["text"].get<std::string>()
                                            : FromHex(entry["bytes"].get<std::string>()));
     }
@@ -51,21 +43,15 @@ const std::vector<std::string>& NastyTexts() {
 }
 
 const Json& Cases() {
-  static const Json cases = Json::parse(ReadFile(Golden("tokenizers/expected.json")));
+  static const Json cases = Json::parse(golden::ReadFile(golden::Path("tokenizers/expected.json")));
   return cases;
 }
 
-// FNV-1a over little-endian 32-bit ids, as the script writes it.
+// As the script writes it.
 std::string Fnv(const std::vector<Token>& tokens) {
-  uint64_t value = 0xCBF29CE484222325u;
-  for (const Token token : tokens) {
-    for (int shift = 0; shift < 32; shift += 8) {
-      value = (value ^ (static_cast<uint32_t>(token) >> shift & 0xFF)) * 0x100000001B3u;
-    }
-  }
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
-  return text;
+  golden::Fnv fnv;
+  fnv.Add(tokens);
+  return fnv.Text();
 }
 
 // The tokenizer of a case; null where it needs the demo model and there is none.
@@ -76,7 +62,7 @@ std::unique_ptr<Tokenizer> TokenizerOf(const Json& golden) {
     if (model == nullptr) return nullptr;
     path = model;
   } else {
-    path = Golden("tokenizers/" + golden["gguf"].get<std::string>());
+    path = golden::Path("tokenizers/" + golden["gguf"].get<std::string>());
   }
   const GgufFile file = OpenGguf(path, GgmlTypeSize);
   std::vector<std::string> warnings;
@@ -146,7 +132,7 @@ TEST_P(TokenizerGolden, WholeBooksHaveTheTokensOfTheReference) {
       GTEST_SKIP() << (books / name) << ", which QUANTSPEC_BOOKS should hold, is not there";
     }
     const std::vector<Token> tokens =
-        tokenizer_->Encode(ReadFile((books / name).string()), SpecialTokens::kAsText);
+        tokenizer_->Encode(golden::ReadFile((books / name).string()), SpecialTokens::kAsText);
     EXPECT_EQ(tokens.size(), expected["tokens"].get<size_t>()) << name;
     EXPECT_EQ(Fnv(tokens), expected["fnv1a"].get<std::string>()) << name;
   }
