@@ -4,12 +4,11 @@
 #include <filesystem>
 #include <map>
 #include <set>
-#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 
-#include "base/input_file.h"
+#include "formats/whole_file.h"
 #include "io/byte_cursor.h"
 #include "io/json_reader.h"
 
@@ -55,14 +54,7 @@ void ReadWeightMap(JsonReader& in, Shards* shards) {
 }
 
 Shards ReadIndex(const std::string& path) {
-  const InputFile file(path);
-  if (file.size() > kMostIndexBytes) {
-    throw Error(ErrorKind::kCorrupt, path + ": found " + std::to_string(file.size()) +
-                                         " bytes, expected at most " +
-                                         std::to_string(kMostIndexBytes) + "; fetch it again");
-  }
-  std::string text(static_cast<size_t>(file.size()), '\0');
-  file.Read(0, std::as_writable_bytes(std::span(text)));
+  const std::string text = ReadWholeFile(path, kMostIndexBytes);
   JsonReader in(text, path);
   Shards shards;
   bool has_map = false;

@@ -4,29 +4,19 @@
 #include <string>
 
 #include "base/check.h"
+#include "formats/fuzz_texts.h"
 #include "formats/hf_config.h"
 #include "formats/hf_quant.h"
 #include "formats/hf_tokenizer.h"
 #include "formats/json_tree.h"
 #include "quantspec/error.h"
-#include "quantspec/text.h"
-#include "text/tokenizer.h"
 
 namespace quantspec {
 namespace {
 
 void UseTokenizer(const std::string& text) {
-  const auto tokenizer =
-      MakeTokenizer(ParseHfTokenizer(std::make_shared<const std::string>(text), "fuzz"));
-  const std::string texts[] = {"Hello  w\xC3\xB6rld 12\n\n 's <s> x", "\xFF\xE2\x96\x81 a",
-                               text.substr(0, 2000)};
-  for (const std::string& one : texts) {
-    for (const SpecialTokens special : {SpecialTokens::kAsText, SpecialTokens::kParse}) {
-      const std::vector<Token> tokens = tokenizer->Encode(one, special);
-      for (const Token token : tokens) QS_CHECK(token >= 0 && token < tokenizer->vocab());
-      tokenizer->Decode(tokens);
-    }
-  }
+  const auto file = std::make_shared<const std::string>(text);
+  TryTexts(*MakeTokenizer(ParseHfTokenizer(file, "fuzz")), text);
 }
 
 void UseConfig(const std::string& text) {

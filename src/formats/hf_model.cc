@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/input_file.h"
 #include "formats/hf_added_tokens.h"
 #include "formats/hf_config.h"
 #include "formats/hf_files.h"
@@ -20,6 +18,7 @@
 #include "formats/sampling_advice.h"
 #include "formats/sentencepiece_model.h"
 #include "formats/tensor_parts.h"
+#include "formats/whole_file.h"
 
 namespace quantspec {
 namespace {
@@ -44,17 +43,7 @@ class Folder {
     if (!Has(name)) return std::nullopt;
     return ReadJsonFile(At(name));
   }
-  std::string Text(const char* name) const {
-    const InputFile file(At(name));
-    if (file.size() > kMostTemplateBytes) {
-      throw Error(ErrorKind::kCorrupt, At(name) + ": found " + std::to_string(file.size()) +
-                                           " bytes, expected a template of at most " +
-                                           std::to_string(kMostTemplateBytes));
-    }
-    std::string text(static_cast<size_t>(file.size()), '\0');
-    file.Read(0, std::as_writable_bytes(std::span(text)));
-    return text;
-  }
+  std::string Text(const char* name) const { return ReadWholeFile(At(name), kMostTemplateBytes); }
   // "SmolLM2-135M" for ".../SmolLM2-135M"; of the hub's cache the model's name, not the commit's.
   std::string Name() const {
     std::error_code ignored;

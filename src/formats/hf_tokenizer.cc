@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "base/input_file.h"
 #include "formats/hf_pipeline.h"
 #include "formats/json_tree.h"
+#include "formats/whole_file.h"
 #include "io/byte_cursor.h"
 #include "io/json_reader.h"
 #include "quantspec/error.h"
@@ -272,15 +271,8 @@ TokenizerSpec ParseHfTokenizer(std::shared_ptr<const std::string> text, const st
 }
 
 TokenizerSpec ReadHfTokenizer(const std::string& path) {
-  const InputFile file(path);
-  if (file.size() > kMostFileBytes) {
-    throw Error(ErrorKind::kCorrupt, path + ": found " + std::to_string(file.size()) +
-                                         " bytes, expected at most " +
-                                         std::to_string(kMostFileBytes) + "; fetch it again");
-  }
-  auto text = std::make_shared<std::string>(static_cast<size_t>(file.size()), '\0');
-  file.Read(0, std::as_writable_bytes(std::span(*text)));
-  return ParseHfTokenizer(std::move(text), path);
+  return ParseHfTokenizer(std::make_shared<const std::string>(ReadWholeFile(path, kMostFileBytes)),
+                          path);
 }
 
 Token FindPiece(const TokenizerSpec& spec, std::string_view text) {

@@ -3,11 +3,10 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
-#include <span>
 #include <unordered_set>
 #include <utility>
 
-#include "base/input_file.h"
+#include "formats/whole_file.h"
 #include "io/byte_cursor.h"
 
 namespace quantspec {
@@ -67,14 +66,7 @@ JsonTree ReadJsonTree(JsonReader& in) {
 }
 
 JsonTree ReadJsonFile(const std::string& path) {
-  const InputFile file(path);
-  if (file.size() > kMostFileBytes) {
-    throw Error(ErrorKind::kCorrupt,
-                path + ": found " + std::to_string(file.size()) + " bytes, expected at most " +
-                    std::to_string(kMostFileBytes) + "; this is not the file that its name says");
-  }
-  std::string text(static_cast<size_t>(file.size()), '\0');
-  file.Read(0, std::as_writable_bytes(std::span(text)));
+  const std::string text = ReadWholeFile(path, kMostFileBytes);
   JsonReader in(text, path);
   JsonTree tree = ReadJsonTree(in);
   in.Finish();

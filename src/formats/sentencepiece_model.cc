@@ -4,12 +4,11 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "base/input_file.h"
+#include "formats/whole_file.h"
 #include "io/byte_cursor.h"
 #include "quantspec/error.h"
 
@@ -207,15 +206,8 @@ TokenizerSpec ParseSentencePieceModel(std::shared_ptr<const std::string> bytes,
 }
 
 TokenizerSpec ReadSentencePieceModel(const std::string& path) {
-  const InputFile file(path);
-  if (file.size() > kMostFileBytes) {
-    throw Error(ErrorKind::kCorrupt, path + ": found " + std::to_string(file.size()) +
-                                         " bytes, expected at most " +
-                                         std::to_string(kMostFileBytes) + "; fetch it again");
-  }
-  auto bytes = std::make_shared<std::string>(static_cast<size_t>(file.size()), '\0');
-  file.Read(0, std::as_writable_bytes(std::span(*bytes)));
-  return ParseSentencePieceModel(std::move(bytes), path);
+  return ParseSentencePieceModel(
+      std::make_shared<const std::string>(ReadWholeFile(path, kMostFileBytes)), path);
 }
 
 }  // namespace quantspec
