@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "formats/stored_numbers.h"
 #include "quant/ggml_blocks.h"
 
 namespace quantspec {
@@ -64,17 +65,12 @@ class BlockReader : public TensorReader {
       const int64_t count = std::min(piece_values, values - begin);
       const auto bytes = static_cast<size_t>(BytesOf(count));
       file_->Read(at, std::span(memory).first(bytes));
-      if (!AllFinite(type_, memory.data(), count)) RefuseNotFinite();
+      if (!AllFinite(type_, memory.data(), count)) RefuseNotFinite(*file_, name_);
       use(memory.data(), begin, count);
       at += bytes;
     }
   }
   int64_t BytesOf(int64_t values) const { return values / info_.block_values * info_.block_bytes; }
-  [[noreturn]] void RefuseNotFinite() const {
-    throw Error(ErrorKind::kCorrupt, file_->path() + ": tensor " + name_ +
-                                         " holds a value or scale that is not finite (NaN or "
-                                         "infinity); the file is damaged");
-  }
 
   std::shared_ptr<const InputFile> file_;
   std::string name_;

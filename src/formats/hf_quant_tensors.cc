@@ -242,8 +242,7 @@ class TensorMaker {
     matrix.inputs = is_awq ? first : first * per_word;
     matrix.outputs = is_awq ? second * per_word : second;
     matrix.packed =
-        is_awq ? TransposedMatrix::Packed::kAlongOutputs : TransposedMatrix::Packed::kAlongInputs;
-    matrix.is_interleaved = is_awq;
+        is_awq ? TransposedMatrix::Packed::kInterleaved : TransposedMatrix::Packed::kAlongInputs;
     matrix.group = quant_.group == -1 ? matrix.inputs : quant_.group;
     if (placed.tensor->dtype != StDtype::kI32 || matrix.inputs % 32 != 0 ||
         matrix.inputs % matrix.group != 0 || matrix.outputs % per_word != 0) {

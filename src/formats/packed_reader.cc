@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/float16.h"
+#include "formats/stored_codes.h"
 
 namespace quantspec {
 namespace {
@@ -99,12 +99,10 @@ class PackedReader : public TensorReader {
     return At((begin + i) / m_.group - begin / m_.group);
   }
 
-  // Z and S of HQ8: with 8 bits the lower plane counts from the middle of a step of the upper.
   GroupScale ScaleOf(const Piece& piece, size_t index) const {
     const float scale = piece.scale[index];
     const float least = piece.bias[index] - static_cast<float>(piece.zero[index]) * scale;
-    if (m_.bits == 4) return {F16FromFloatSaturated(scale), F16FromFloatSaturated(least)};
-    return {F16FromFloatSaturated(16.0f * scale), F16FromFloatSaturated(least + 8.0f * scale)};
+    return ScaleOfCodes(m_.bits, scale, least);
   }
 
   void DecodePiece(const Piece& piece, int64_t begin, int64_t count, float* out) const {
@@ -153,9 +151,8 @@ class PackedReader : public TensorReader {
   void ReadScales(int64_t row, int64_t first, int64_t count, Piece* piece) const {
     const int64_t at = row / m_.row_block * m_.scales_a_row + first;
     ReadNumbers(m_.scales, at, std::span(piece->scale).first(At(count)), m_.name);
-    const int middle = m_.bits == 4 ? 8 : 128;
     std::fill_n(piece->bias.begin(), count, 0.0f);
-    std::fill_n(piece->zero.begin(), count, static_cast<uint8_t>(m_.biases ? 0 : middle));
+    std::fill_n(piece->zero.begin(), count, m_.biases ? uint8_t{0} : MiddleCode(m_.bits));
     if (m_.biases) {
       ReadNumbers(*m_.biases, at, std::span(piece->bias).first(At(count)), m_.name);
     }
@@ -165,12 +162,10 @@ class PackedReader : public TensorReader {
   void ReadZeros(int64_t row, int64_t first, int64_t count, Piece* piece) const {
     std::array<uint32_t, kPieceScales> words;
     const int64_t word = row * m_.bits / 32 * m_.scales_a_row + first;
-    m_.zeros->file->Read(m_.zeros->offset + static_cast<uint64_t>(word) * sizeof(uint32_t),
-                         std::as_writable_bytes(std::span(words).first(At(count))));
-    const auto shift = static_cast<uint32_t>(row * m_.bits % 32);
-    const uint32_t mask = m_.bits == 4 ? 15 : 255;
+    ReadWords(*m_.zeros->file, m_.zeros->offset, word, std::span(words).first(At(count)));
+    const int64_t place = row % (32 / m_.bits);
     for (int64_t i = 0; i < count; ++i) {
-      piece->zero[At(i)] = static_cast<uint8_t>(words[At(i)] >> shift & mask);
+      piece->zero[At(i)] = CodeIn(words[At(i)], place, m_.bits);
     }
   }
 

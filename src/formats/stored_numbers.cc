@@ -34,6 +34,10 @@ void ReadNumbers(const StoredNumbers& numbers, int64_t first, std::span<float> o
   }
 }
 
+void ReadWords(const InputFile& file, uint64_t offset, int64_t first, std::span<uint32_t> out) {
+  file.Read(offset + static_cast<uint64_t>(first) * sizeof(uint32_t), std::as_writable_bytes(out));
+}
+
 void RefuseNotFinite(const InputFile& file, const std::string& tensor) {
   throw Error(ErrorKind::kCorrupt, file.path() + ": tensor " + tensor +
                                        " holds a value or scale that is not finite (NaN or "

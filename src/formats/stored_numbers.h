@@ -22,6 +22,10 @@ struct StoredNumbers {
 void ReadNumbers(const StoredNumbers& numbers, int64_t first, std::span<float> out,
                  const std::string& tensor);
 
+// Words [first, first + out.size()) of those from `offset` on. Allocates nothing. Throws
+// Error{kIo}.
+void ReadWords(const InputFile& file, uint64_t offset, int64_t first, std::span<uint32_t> out);
+
 [[noreturn]] void RefuseNotFinite(const InputFile& file, const std::string& tensor);
 
 }  // namespace quantspec

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/float16.h"
+#include "formats/stored_codes.h"
 #include "formats/stored_numbers.h"
 
 namespace quantspec {
@@ -54,19 +54,14 @@ class TransposedReader : public TensorReader {
         if (m_.bits == 8) lower[at + static_cast<int64_t>(i)] = code & 15;
       }
       if (at % import_group_ == 0) {
-        scales[at / import_group_] = ScaleOf(tile.scale[index], tile.zero[index]);
+        const float scale = tile.scale[index];
+        const float least = -static_cast<float>(tile.zero[index]) * scale;
+        scales[at / import_group_] = ScaleOfCodes(m_.bits, scale, least);
       }
     });
   }
 
  private:
-  // As PackedReader has it.
-  GroupScale ScaleOf(float scale, int zero) const {
-    const float least = -static_cast<float>(zero) * scale;
-    if (m_.bits == 4) return {F16FromFloatSaturated(scale), F16FromFloatSaturated(least)};
-    return {F16FromFloatSaturated(16.0f * scale), F16FromFloatSaturated(least + 8.0f * scale)};
-  }
-
   // use(tile, row, begin, index): row `row` of those asked for, inputs [begin, begin +
   // kTileInputs), is output `index` of the tile.
   template <typename Use>
@@ -90,42 +85,33 @@ class TransposedReader : public TensorReader {
     }
   }
 
-  void ReadWords(uint64_t offset, int64_t first, int64_t count, uint32_t* words,
-                 const InputFile& file) const {
-    file.Read(offset + static_cast<uint64_t>(first) * sizeof(uint32_t),
-              std::as_writable_bytes(std::span(words, static_cast<size_t>(count))));
-  }
-
   // The place in a word of the output that is `index`-th among its neighbours.
   int64_t PlaceOf(int64_t index) const {
     constexpr std::array<int64_t, 8> kPlaces = {0, 4, 1, 5, 2, 6, 3, 7};
-    return m_.is_interleaved ? kPlaces[static_cast<size_t>(index)] : index;
-  }
-
-  uint8_t CodeIn(uint32_t word, int64_t place) const {
-    const uint32_t mask = m_.bits == 4 ? 15 : 255;
-    return static_cast<uint8_t>(word >> (place * m_.bits) & mask);
+    return m_.packed == TransposedMatrix::Packed::kInterleaved ? kPlaces[static_cast<size_t>(index)]
+                                                               : index;
   }
 
   void ReadCodes(int64_t start, int64_t count, int64_t begin, Tile* tile) const {
     const int64_t per_word = 32 / m_.bits;
     std::array<uint32_t, kTileOutputs> words;
-    if (m_.packed == TransposedMatrix::Packed::kAlongOutputs) {
+    if (m_.packed == TransposedMatrix::Packed::kInterleaved) {
       for (int64_t i = 0; i < kTileInputs; ++i) {
-        ReadWords(m_.offset, ((begin + i) * m_.outputs + start) / per_word, count / per_word,
-                  words.data(), *m_.file);
+        ReadWords(*m_.file, m_.offset, ((begin + i) * m_.outputs + start) / per_word,
+                  std::span(words).first(At(count / per_word)));
         for (int64_t o = 0; o < count; ++o) {
-          tile->codes[At(o)][At(i)] = CodeIn(words[At(o / per_word)], PlaceOf(o % per_word));
+          tile->codes[At(o)][At(i)] =
+              CodeIn(words[At(o / per_word)], PlaceOf(o % per_word), m_.bits);
         }
       }
       return;
     }
     for (int64_t i = 0; i < kTileInputs; i += per_word) {
-      ReadWords(m_.offset, (begin + i) / per_word * m_.outputs + start, count, words.data(),
-                *m_.file);
+      ReadWords(*m_.file, m_.offset, (begin + i) / per_word * m_.outputs + start,
+                std::span(words).first(At(count)));
       for (int64_t o = 0; o < count; ++o) {
         for (int64_t j = 0; j < per_word; ++j) {
-          tile->codes[At(o)][At(i + j)] = CodeIn(words[At(o)], j);
+          tile->codes[At(o)][At(i + j)] = CodeIn(words[At(o)], j, m_.bits);
         }
       }
     }
@@ -137,17 +123,16 @@ class TransposedReader : public TensorReader {
     ReadNumbers(m_.scales, group * m_.outputs + start, std::span(tile->scale).first(At(count)),
                 m_.name);
     if (!m_.zeros) {
-      tile->zero.fill(m_.bits == 4 ? 8 : 128);
+      tile->zero.fill(MiddleCode(m_.bits));
       return;
     }
     const int64_t per_word = 32 / m_.bits;
     std::array<uint32_t, kTileOutputs> words;
-    ReadWords(m_.zeros->offset, (group * m_.outputs + start) / per_word, count / per_word,
-              words.data(), *m_.zeros->file);
-    const int mask = m_.bits == 4 ? 15 : 255;
+    ReadWords(*m_.zeros->file, m_.zeros->offset, (group * m_.outputs + start) / per_word,
+              std::span(words).first(At(count / per_word)));
     for (int64_t o = 0; o < count; ++o) {
-      const int stored = CodeIn(words[At(o / per_word)], PlaceOf(o % per_word));
-      tile->zero[At(o)] = static_cast<uint8_t>((stored + m_.zero_offset) & mask);
+      const int stored = CodeIn(words[At(o / per_word)], PlaceOf(o % per_word), m_.bits);
+      tile->zero[At(o)] = CodeIn(static_cast<uint32_t>(stored + m_.zero_offset), 0, m_.bits);
     }
   }
 

@@ -15,8 +15,12 @@ namespace quantspec {
 
 // The value of a code c is (c - z) s.
 struct TransposedMatrix {
-  // Words [inputs, outputs * bits / 32], or [inputs * bits / 32, outputs].
-  enum class Packed : uint8_t { kAlongOutputs, kAlongInputs };
+  enum class Packed : uint8_t {
+    kAlongInputs,  // words [inputs * bits / 32, outputs]
+    // Words [inputs, outputs * bits / 32], also of `zeros`, that hold the first, third, fifth, ...
+    // output in their lower halves.
+    kInterleaved,
+  };
 
   std::string name;  // for messages
   std::shared_ptr<const InputFile> file;
@@ -24,8 +28,6 @@ struct TransposedMatrix {
   int64_t outputs = 0, inputs = 0;  // multiples of 32 / bits
   int bits = 4;
   Packed packed = Packed::kAlongInputs;
-  // A word along the outputs holds the first, third, fifth, ... in its lower half.
-  bool is_interleaved = false;
   int64_t group = 0;     // inputs, a multiple of 32
   StoredNumbers scales;  // [inputs / group, outputs]
   // Words [inputs / group, outputs * bits / 32]; without them z is the middle code.
