@@ -1,5 +1,6 @@
 #include "formats/gguf_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -234,8 +235,7 @@ std::vector<LayerClass> ReadLayers(const Gguf& file, const GgufMetadata& metadat
   if (window < 0) {
     throw metadata.Bad("attention.sliding_window", std::to_string(window), "0 or more");
   }
-  // A window that a context never fills is none, and so is one of 0.
-  windowed.window = window < info.context ? static_cast<int>(window) : 0;
+  windowed.window = static_cast<int>(std::min(window, double{kMostContext}));
   const std::vector<bool> windows =
       window > 0 ? ReadWindows(metadata, family, info.layers)
                  : std::vector<bool>(static_cast<size_t>(info.layers), false);

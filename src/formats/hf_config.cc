@@ -227,15 +227,23 @@ std::vector<LayerClass> ReadLayers(const JsonFields& config, const HfFamily& fam
   LayerClass windowed = full;
   full.rope = ReadHfRope(config, family, info, /*has_window=*/false);
   windowed.rope = ReadHfRope(config, family, info, /*has_window=*/true);
-  const int64_t window = config.Whole("sliding_window", 0, kMostContext).value_or(0);
-  // A window that a context never fills is none.
-  windowed.window = window < info.context ? static_cast<int>(window) : 0;
+  windowed.window = static_cast<int>(config.Whole("sliding_window", 0, kMostContext).value_or(0));
   std::vector<LayerClass> layers;
   for (size_t i = 0; i < gaps.size(); ++i) {
     layers.push_back(windows[i] ? windowed : full);
     if (gaps[i]) layers.back().rope = RopeConfig();
   }
   return layers;
+}
+
+// YaRN's is longer than what the file says.
+int StretchedContext(const std::vector<LayerClass>& layers, int context) {
+  double most = context;
+  for (const LayerClass& layer : layers) {
+    if (layer.rope.scaling != RopeScaling::kYarn) continue;
+    most = std::max(most, layer.rope.original_context * layer.rope.factor);
+  }
+  return static_cast<int>(std::min(most, double{kMostContext}));
 }
 
 }  // namespace
@@ -245,15 +253,11 @@ HfConfig ReadHfConfig(const JsonTree& tree, const std::string& file) {
   const JsonFields whole(tree, file), config(part.tree, part.where);
   const HfFamily& family = *part.family;
   RefuseVariants(whole, config, part.is_nested);
-  const ModelInfo info = ReadInfo(config, family);
+  ModelInfo info = ReadInfo(config, family);
+  std::vector<LayerClass> layers = ReadLayers(config, family, info);
+  info.context = StretchedContext(layers, info.context);
   HfConfig read;
-  read.model = LayeredConfig(info, ReadLayers(config, family, info));
-  for (const LayerClass& layer : read.model.classes) {
-    if (layer.rope.scaling != RopeScaling::kYarn) continue;
-    const double extended = layer.rope.original_context * layer.rope.factor;
-    read.model.info.context =
-        static_cast<int>(std::clamp(extended, double{1} * info.context, double{kMostContext}));
-  }
+  read.model = LayeredConfig(info, std::move(layers));
   if (family.has_multipliers) {
     read.model.embedding_scale = Scale(config, "embedding_multiplier");
     read.model.logit_scale = 1 / Scale(config, "logits_scaling");

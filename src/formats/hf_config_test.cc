@@ -27,6 +27,8 @@ JsonTree Of(const std::string& type) {
 
 ModelConfig Read(const JsonTree& config) { return ReadHfConfig(config, "config.json").model; }
 
+int WindowOf(const JsonTree& config, int layer) { return Read(config).layer(layer).window; }
+
 // What reading throws; fails if it does not.
 std::string Refusal(const JsonTree& config, ErrorKind kind = ErrorKind::kUnsupported) {
   try {
@@ -79,6 +81,16 @@ TEST(HfConfig, YarnStretchesTheContextAndItsFactorIsTheWholeOne) {
   EXPECT_NEAR(read.layer(0).rope.attention_factor, 2.0 / (1.0 + 0.1 * std::log(4.0)), 1e-12);
 }
 
+TEST(HfConfig, WindowsThatOnlyTheStretchedContextLeavesAreWindows) {
+  JsonTree mistral = Of("mistral");
+  EXPECT_EQ(WindowOf(mistral, 0), 0) << "4096 by default, which is its context";
+  mistral["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4.0}};
+  EXPECT_EQ(Read(mistral).info.context, 4 * 4096);
+  EXPECT_EQ(WindowOf(mistral, 0), 4096);
+  mistral["sliding_window"] = 4 * 4096;
+  EXPECT_EQ(WindowOf(mistral, 0), 0);
+}
+
 TEST(HfConfig, TakesTheDefaultsOfTheFamily) {
   JsonTree qwen3 = Of("qwen3");
   EXPECT_EQ(Read(qwen3).info.head_dim, 128);
@@ -90,8 +102,6 @@ TEST(HfConfig, TakesTheDefaultsOfTheFamily) {
   qwen2.erase("num_key_value_heads");
   EXPECT_THAT(Refusal(qwen2, ErrorKind::kCorrupt), HasSubstr("num_key_value_heads"));
 }
-
-int WindowOf(const JsonTree& config, int layer) { return Read(config).layer(layer).window; }
 
 TEST(HfConfig, WindowsThatAreOffAreNoWindows) {
   JsonTree mistral = Of("mistral");

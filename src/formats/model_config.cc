@@ -18,9 +18,8 @@ float LayerClass::ScoreScale() const {
 }
 
 bool ModelConfig::ReadsLongRope(int context) const {
-  return std::any_of(classes.begin(), classes.end(), [&](const LayerClass& layer) {
-    return !layer.rope.long_divisors.empty() && context > layer.rope.original_context;
-  });
+  return std::ranges::any_of(
+      classes, [&](const LayerClass& layer) { return layer.rope.ReadsLong(context); });
 }
 
 ModelConfig LayeredConfig(const ModelInfo& info, std::vector<LayerClass> layers) {
@@ -33,6 +32,7 @@ ModelConfig LayeredConfig(const ModelInfo& info, std::vector<LayerClass> layers)
     layer.kv_heads = info.kv_heads;
     layer.head_dim = info.head_dim;
     layer.ffn = info.ffn;
+    if (layer.window >= info.context) layer.window = 0;
     const auto known = std::find(config.classes.begin(), config.classes.end(), layer);
     config.class_of_layer.push_back(static_cast<uint8_t>(known - config.classes.begin()));
     if (known == config.classes.end()) config.classes.push_back(std::move(layer));

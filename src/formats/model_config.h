@@ -25,6 +25,8 @@ struct RopeConfig {
   std::vector<float> divisors;                       // of each pair's frequency; may be empty
   std::vector<float> long_divisors;  // kLongRope: instead, for contexts above the original one
 
+  // Whether sequences of at most `context` tokens read `long_divisors`.
+  bool ReadsLong(int context) const { return !long_divisors.empty() && context > original_context; }
   bool operator==(const RopeConfig&) const = default;
 };
 
@@ -53,7 +55,7 @@ struct LayerClass {
   int head_dim = 0;
   int ffn = 0;
   RopeConfig rope;
-  int window = 0;               // tokens a query sees, itself included; 0 = all
+  int window = 0;               // tokens a query sees, itself included; 0 = all of the context
   float attention_softcap = 0;  // 0 = none
   float attention_scale = 0;    // of scores; 0: 1 / sqrt(head_dim)
   QueryGrowth query_growth;
@@ -81,19 +83,16 @@ struct ModelConfig {
 
   int ClassOf(int layer) const { return class_of_layer[static_cast<size_t>(layer)]; }
   const LayerClass& layer(int index) const { return classes[static_cast<size_t>(ClassOf(index))]; }
-  // Whether sequences of at most `context` tokens read RopeConfig::long_divisors.
+  // RopeConfig::ReadsLong of any layer.
   bool ReadsLongRope(int context) const;
-  // The window of a layer; 0 where it leaves nothing of the model's context out.
-  int WindowOf(int index) const {
-    const int window = layer(index).window;
-    return window < info.context ? window : 0;
-  }
+  int WindowOf(int index) const { return layer(index).window; }
   // The windows of all layers as KvCacheSpec has them.
   std::vector<int> Windows() const;
 };
 
 // A model of these layers, info.layers of them, at least 1; equal ones become one class. Heads and
-// widths are those that `info` names, and the epsilon of its last norm is the first layer's.
+// widths are those that `info` names, the epsilon of its last norm is the first layer's, and a
+// window that info.context never fills is none.
 ModelConfig LayeredConfig(const ModelInfo& info, std::vector<LayerClass> layers);
 
 // A model whose layers are all of one class, with the heads and widths that `info` names. Every

@@ -59,8 +59,7 @@ double Magnitude(const RopeConfig& rope) {
 }  // namespace
 
 void FillRopeTable(const RopeConfig& rope, int context, int64_t positions, float* table) {
-  const bool is_long = !rope.long_divisors.empty() && context > rope.original_context;
-  const std::vector<float>& divisors = is_long ? rope.long_divisors : rope.divisors;
+  const std::vector<float>& divisors = rope.ReadsLong(context) ? rope.long_divisors : rope.divisors;
   const int pairs = rope.rotated / 2;
   std::vector<double> frequencies(static_cast<size_t>(pairs));
   for (int pair = 0; pair < pairs; ++pair) {
