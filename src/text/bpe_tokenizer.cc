@@ -1,8 +1,5 @@
 #include "text/bpe_tokenizer.h"
 
-#include <limits>
-
-#include "quantspec/error.h"
 #include "text/composition.h"
 #include "text/merger.h"
 #include "text/utf8.h"
@@ -66,10 +63,8 @@ class BpeTokenizer::Encoder {
       const auto at = static_cast<uint32_t>(i);
       if (token >= 0) merger_.Add(at, at + 1, token);
     }
-    merger_.Run([this](const Symbol& left, const Symbol& right) -> Join {
-      const int32_t rank = owner_.merges_.Rank(left.token, right.token);
-      if (rank < 0) return {};
-      return {owner_.merges_.result(rank), static_cast<uint32_t>(rank)};
+    merger_.Run([this](const Symbol& left, const Symbol& right) {
+      return owner_.merges_.JoinOf(left.token, right.token);
     });
     merger_.ForEach([this](const Symbol& symbol) { tokens_->push_back(symbol.token); });
   }
@@ -81,7 +76,7 @@ class BpeTokenizer::Encoder {
 };
 
 BpeTokenizer::BpeTokenizer(const TokenizerSpec& spec)
-    : vocabulary_(spec),
+    : VocabularyTokenizer(spec),
       merges_(spec, vocabulary_),
       pre_tokenizer_(spec.words ? PreTokenizer(*spec.words, spec.source)
                                 : PreTokenizer(spec.pre_tokenizer, spec.source)),
@@ -106,21 +101,13 @@ std::vector<Token> BpeTokenizer::EncodeNamed(std::string_view text,
 
 std::vector<Token> BpeTokenizer::EncodeWith(std::string_view text, const TokenMatcher& names,
                                             const NameFilter* filter) const {
-  // Composing may make a text three times as long; places in it have 31 bits.
-  if (text.size() > std::numeric_limits<int32_t>::max() / 3) {
-    throw Error(ErrorKind::kUsage, "tokenizer: found a text of " + std::to_string(text.size()) +
-                                       " bytes, expected less than 700 MB; cut it into parts");
-  }
+  // Composing may make a text three times as long.
+  CheckSize(text);
   std::vector<Token> tokens;
   tokens.reserve(text.size() / 4 + 8);
   Encoder encoder(*this, &tokens);
-  for (size_t at = 0; at < text.size();) {
-    size_t place = 0;
-    const TokenMatcher::Match name = names.FindFrom(text, at, &place, filter);
-    encoder.Add(text.substr(at, place - at));
-    if (name.token >= 0) tokens.push_back(name.token);
-    at = place + name.bytes;
-  }
+  CutAtNames(text, names, filter, tokens,
+             [&](size_t begin, size_t end) { encoder.Add(text.substr(begin, end - begin)); });
   return tokens;
 }
 
@@ -136,16 +123,6 @@ std::string BpeTokenizer::Decode(std::span<const Token> tokens) const {
     text += vocabulary_.text(token);
   }
   return text;
-}
-
-bool BpeTokenizer::IsSpecial(Token token) const {
-  vocabulary_.Check(token);
-  return vocabulary_.IsSpecial(token);
-}
-
-bool BpeTokenizer::IsEnd(Token token) const {
-  vocabulary_.Check(token);
-  return vocabulary_.IsEnd(token);
 }
 
 }  // namespace quantspec

@@ -10,28 +10,22 @@
 #include "quantspec/text.h"
 #include "text/merge_table.h"
 #include "text/pre_tokenizer.h"
-#include "text/tokenizer.h"
 #include "text/tokenizer_spec.h"
-#include "text/vocabulary.h"
+#include "text/vocabulary_tokenizer.h"
 
 namespace quantspec {
 
-class BpeTokenizer : public NamingTokenizer {
+class BpeTokenizer : public VocabularyTokenizer {
  public:
   // Throws Error: kCorrupt, kUnsupported.
   explicit BpeTokenizer(const TokenizerSpec& spec);
 
-  int vocab() const override { return vocabulary_.size(); }
   // Bytes that the vocabulary has no token for (some leave out those that their training text did
   // not contain) are left out, as the Hugging Face tokenizers do.
   std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
   std::vector<Token> EncodeNamed(std::string_view text, const NameFilter& filter) const override;
   std::string Piece(Token token) const override;
   std::string Decode(std::span<const Token> tokens) const override;
-  bool IsSpecial(Token token) const override;
-  bool IsEnd(Token token) const override;
-  Token bos() const override { return vocabulary_.bos(); }
-  Token eos() const override { return vocabulary_.eos(); }
   bool adds_bos() const override { return adds_bos_; }
 
  private:
@@ -40,7 +34,6 @@ class BpeTokenizer : public NamingTokenizer {
   std::vector<Token> EncodeWith(std::string_view text, const TokenMatcher& names,
                                 const NameFilter* filter) const;
 
-  const Vocabulary vocabulary_;
   const MergeTable merges_;
   const PreTokenizer pre_tokenizer_;
   const bool keeps_whole_tokens_;

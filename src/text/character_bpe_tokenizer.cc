@@ -5,7 +5,6 @@
 #include <limits>
 #include <utility>
 
-#include "quantspec/error.h"
 #include "text/merger.h"
 #include "text/piece_cache.h"
 #include "text/space_sign.h"
@@ -38,7 +37,7 @@ CharacterBpeTokenizer::Names::Names(const Vocabulary& vocabulary, bool with_spec
       escaped(NamesOf(vocabulary, with_special, true, spec)) {}
 
 CharacterBpeTokenizer::CharacterBpeTokenizer(const TokenizerSpec& spec)
-    : vocabulary_(spec),
+    : VocabularyTokenizer(spec),
       merges_(spec, vocabulary_),
       names_(vocabulary_, false, spec),
       names_and_special_(vocabulary_, true, spec),
@@ -70,13 +69,8 @@ class CharacterBpeTokenizer::Encoder {
       : owner_(owner), names_(names), filter_(filter), tokens_(tokens) {}
 
   void Add(std::string_view text) {
-    for (size_t at = 0; at < text.size();) {
-      size_t place = 0;
-      const TokenMatcher::Match name = names_.plain.FindFrom(text, at, &place, filter_);
-      AddText(text.substr(at, place - at), at);
-      if (name.token >= 0) tokens_->push_back(name.token);
-      at = place + name.bytes;
-    }
+    CutAtNames(text, names_.plain, filter_, *tokens_,
+               [&](size_t begin, size_t end) { AddText(text.substr(begin, end - begin), begin); });
   }
 
  private:
@@ -84,7 +78,6 @@ class CharacterBpeTokenizer::Encoder {
 
   // `text` without names of the first kind, which stands at `offset` of the whole.
   void AddText(std::string_view text, size_t offset) {
-    if (text.empty()) return;
     const std::string_view escaped = Keep(Prefixed(EscapeSpaces(text), offset == 0));
     if (!owner_.escapes_before_names_ || names_.escaped.empty()) {
       AddUnnamed(escaped);
@@ -96,14 +89,8 @@ class CharacterBpeTokenizer::Encoder {
       return (*filter_)(origins[begin], origins[end]);
     };
     const NameFilter in_escaped = allows;
-    for (size_t at = 0; at < escaped.size();) {
-      size_t place = 0;
-      const TokenMatcher::Match name =
-          names_.escaped.FindFrom(escaped, at, &place, filter_ != nullptr ? &in_escaped : nullptr);
-      AddUnnamed(escaped.substr(at, place - at));
-      if (name.token >= 0) tokens_->push_back(name.token);
-      at = place + name.bytes;
-    }
+    CutAtNames(escaped, names_.escaped, filter_ != nullptr ? &in_escaped : nullptr, *tokens_,
+               [&](size_t begin, size_t end) { AddUnnamed(escaped.substr(begin, end - begin)); });
   }
 
   // Where every byte of `text`, escaped and with a prefix to `size` bytes, stands in the whole, and
@@ -133,7 +120,6 @@ class CharacterBpeTokenizer::Encoder {
 
   // Escaped text without names.
   void AddUnnamed(std::string_view text) {
-    if (text.empty()) return;
     if (owner_.cuts_at_spaces_) {
       // Every space begins a word.
       while (!text.empty()) {
@@ -149,13 +135,7 @@ class CharacterBpeTokenizer::Encoder {
       return;
     }
     if (owner_.keeps_whole_tokens_ && AddWhole(text)) return;
-    while (!text.empty()) {
-      size_t end = 0;  // of a word with the spaces before it
-      while (text.substr(end).starts_with(kSpaceSign)) end += kSpaceSign.size();
-      end = std::min(text.find(kSpaceSign, end), text.size());
-      AddWord(text.substr(0, end), false);
-      text.remove_prefix(end);
-    }
+    ForEachWord(text, [this](std::string_view word) { AddWord(word, false); });
   }
 
   bool AddWhole(std::string_view word) {
@@ -177,10 +157,8 @@ class CharacterBpeTokenizer::Encoder {
       at += bytes;
     }
     FlushUnknown(word.size());
-    merger_.Run([this](const Symbol& left, const Symbol& right) -> Join {
-      const int32_t rank = owner_.merges_.Rank(left.token, right.token);
-      if (rank < 0) return {};
-      return {owner_.merges_.result(rank), static_cast<uint32_t>(rank)};
+    merger_.Run([this](const Symbol& left, const Symbol& right) {
+      return owner_.merges_.JoinOf(left.token, right.token);
     });
     merger_.ForEach([this](const Symbol& symbol) { tokens_->push_back(symbol.token); });
     cache_.Remember(word, first, *tokens_);
@@ -239,10 +217,7 @@ std::vector<Token> CharacterBpeTokenizer::EncodeNamed(std::string_view text,
 
 std::vector<Token> CharacterBpeTokenizer::EncodeWith(std::string_view text, const Names& names,
                                                      const NameFilter* filter) const {
-  if (text.size() > std::numeric_limits<int32_t>::max() / 3) {
-    throw Error(ErrorKind::kUsage, "tokenizer: found a text of " + std::to_string(text.size()) +
-                                       " bytes, expected less than 700 MB; cut it into parts");
-  }
+  CheckSize(text);
   std::vector<Token> tokens;
   tokens.reserve(text.size() / 3);
   Encoder(*this, names, filter, &tokens).Add(text);
@@ -269,16 +244,6 @@ std::string CharacterBpeTokenizer::Decode(std::span<const Token> tokens) const {
     is_start = is_start && is_special;
   }
   return text;
-}
-
-bool CharacterBpeTokenizer::IsSpecial(Token token) const {
-  vocabulary_.Check(token);
-  return vocabulary_.IsSpecial(token);
-}
-
-bool CharacterBpeTokenizer::IsEnd(Token token) const {
-  vocabulary_.Check(token);
-  return vocabulary_.IsEnd(token);
 }
 
 }  // namespace quantspec

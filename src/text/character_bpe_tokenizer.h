@@ -10,28 +10,22 @@
 #include "quantspec/text.h"
 #include "text/merge_table.h"
 #include "text/token_matcher.h"
-#include "text/tokenizer.h"
 #include "text/tokenizer_spec.h"
-#include "text/vocabulary.h"
+#include "text/vocabulary_tokenizer.h"
 
 namespace quantspec {
 
-class CharacterBpeTokenizer : public NamingTokenizer {
+class CharacterBpeTokenizer : public VocabularyTokenizer {
  public:
   // Throws Error{kCorrupt}.
   explicit CharacterBpeTokenizer(const TokenizerSpec& spec);
 
-  int vocab() const override { return vocabulary_.size(); }
   // Characters without a token, and bytes that are no characters, are left out where there are
   // neither tokens of bytes nor one for the unknown.
   std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
   std::vector<Token> EncodeNamed(std::string_view text, const NameFilter& filter) const override;
   std::string Piece(Token token) const override;
   std::string Decode(std::span<const Token> tokens) const override;
-  bool IsSpecial(Token token) const override;
-  bool IsEnd(Token token) const override;
-  Token bos() const override { return vocabulary_.bos(); }
-  Token eos() const override { return vocabulary_.eos(); }
   bool adds_bos() const override { return adds_bos_; }
 
  private:
@@ -45,7 +39,6 @@ class CharacterBpeTokenizer : public NamingTokenizer {
   std::vector<Token> EncodeWith(std::string_view text, const Names& names,
                                 const NameFilter* filter) const;
 
-  const Vocabulary vocabulary_;
   const MergeTable merges_;
   const Names names_;               // that stand for themselves in any text
   const Names names_and_special_;   // and those that only templates may write

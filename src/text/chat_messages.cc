@@ -18,13 +18,16 @@ constexpr std::string_view kRoles[] = {"system",    "user",  "assistant",  "tool
                                        "ipython",   "human", "observation"};
 constexpr const char* kThoughtNames[] = {"reasoning_content", "thinking", "reasoning"};
 
-Json ParseList(const std::string& text, const std::string& what) {
-  Json json;
+Json Parse(const std::string& text, const std::string& what) {
   try {
-    json = Json::parse(text);
+    return Json::parse(text);
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kUsage, what + ": found no JSON: " + std::string(error.what()));
   }
+}
+
+Json ParseList(const std::string& text, const std::string& what) {
+  Json json = Parse(text, what);
   if (!json.is_array()) {
     throw Error(ErrorKind::kUsage,
                 what + ": found a JSON " + json.type_name() + ", expected a list of objects");
@@ -106,19 +109,14 @@ Value ToolsOf(const std::string& text) {
 jinja::Variables VariablesOf(const std::string& text) {
   jinja::Variables variables;
   if (text.empty()) return variables;
-  Json json;
-  try {
-    json = Json::parse(text);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kUsage,
-                "variables of the template: found no JSON: " + std::string(error.what()));
-  }
+  const std::string what = "variables of the template";
+  const Json json = Parse(text, what);
   if (!json.is_object()) {
-    throw Error(ErrorKind::kUsage, "variables of the template: found a JSON " +
-                                       std::string(json.type_name()) + ", expected an object");
+    throw Error(ErrorKind::kUsage,
+                what + ": found a JSON " + json.type_name() + ", expected an object");
   }
   for (const auto& [name, value] : json.items()) {
-    variables.emplace_back(name, Convert(value, "variables of the template"));
+    variables.emplace_back(name, Convert(value, what));
   }
   return variables;
 }

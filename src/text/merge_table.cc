@@ -90,6 +90,10 @@ size_t MergeTable::Slot(Token left, Token right) const {
   return slot;
 }
 
-int32_t MergeTable::Rank(Token left, Token right) const { return table_[Slot(left, right)]; }
+Join MergeTable::JoinOf(Token left, Token right) const {
+  const int32_t rank = table_[Slot(left, right)];
+  if (rank < 0) return {};
+  return {merges_[static_cast<size_t>(rank)].result, static_cast<uint32_t>(rank)};
+}
 
 }  // namespace quantspec

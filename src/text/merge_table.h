@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "quantspec/types.h"
+#include "text/merger.h"
 #include "text/tokenizer_spec.h"
 #include "text/vocabulary.h"
 
@@ -19,10 +20,8 @@ class MergeTable {
     Token left, right;
     Token result;
   };
-  // The rank of joining two tokens, lower first; -1 = they are never joined. On equal pairs the
-  // last one counts.
-  int32_t Rank(Token left, Token right) const;
-  Token result(int32_t rank) const { return merges_[static_cast<size_t>(rank)].result; }
+  // What joining two tokens gives, by rank. On equal pairs the last one counts.
+  Join JoinOf(Token left, Token right) const;
 
  private:
   size_t Slot(Token left, Token right) const;

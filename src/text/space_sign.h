@@ -1,6 +1,7 @@
 // The sign that SentencePiece writes for a space, and its names of bytes.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,18 @@ inline int ByteOf(std::string_view name) {
     byte = byte * 16 + (is_digit ? c - '0' : c - 'A' + 10);
   }
   return byte;
+}
+
+// Calls `add(word)` for every word of a text with escaped spaces; those before it belong to it.
+template <typename Add>
+void ForEachWord(std::string_view text, const Add& add) {
+  while (!text.empty()) {
+    size_t end = 0;
+    while (text.substr(end).starts_with(kSpaceSign)) end += kSpaceSign.size();
+    end = std::min(text.find(kSpaceSign, end), text.size());
+    add(text.substr(0, end));
+    text.remove_prefix(end);
+  }
 }
 
 // True if a space follows something else in `text`.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <limits>
 
 #include "base/check.h"
 #include "quantspec/error.h"
@@ -30,7 +29,8 @@ struct SpmTokenizer::Work {
 };
 
 SpmTokenizer::SpmTokenizer(const TokenizerSpec& spec)
-    : vocabulary_(spec),
+    : VocabularyTokenizer(spec),
+      no_names_({}),
       special_(SpecialNamesOf(vocabulary_)),
       user_defined_(vocabulary_.Matcher(/*with_special=*/false)),
       scores_(spec.scores),
@@ -67,34 +67,26 @@ void SpmTokenizer::FindBytes(const TokenizerSpec& spec) {
 }
 
 std::vector<Token> SpmTokenizer::Encode(std::string_view text, SpecialTokens special) const {
-  return EncodeWith(text, special == SpecialTokens::kParse ? &special_ : nullptr, nullptr);
+  return EncodeWith(text, special == SpecialTokens::kParse ? special_ : no_names_, nullptr);
 }
 
 std::vector<Token> SpmTokenizer::EncodeNamed(std::string_view text,
                                              const NameFilter& filter) const {
-  return EncodeWith(text, &special_, &filter);
+  return EncodeWith(text, special_, &filter);
 }
 
-std::vector<Token> SpmTokenizer::EncodeWith(std::string_view text, const TokenMatcher* names,
+std::vector<Token> SpmTokenizer::EncodeWith(std::string_view text, const TokenMatcher& names,
                                             const NameFilter* filter) const {
-  if (text.size() > std::numeric_limits<int32_t>::max() / 3) {
-    throw Error(ErrorKind::kUsage, "tokenizer: found a text of " + std::to_string(text.size()) +
-                                       " bytes, expected less than 700 MB; cut it into parts");
-  }
+  CheckSize(text);
   std::vector<Token> out;
   out.reserve(text.size() / 3);
   Work work;
-  for (size_t at = 0; at < text.size();) {
-    size_t place = text.size();
-    TokenMatcher::Match name;
-    if (names != nullptr) name = names->FindFrom(text, at, &place, filter);
-    std::string_view run = text.substr(at, place - at);
+  CutAtNames(text, names, filter, out, [&](size_t begin, size_t end) {
+    std::string_view run = text.substr(begin, end - begin);
     // In a prompt that a template wrote, a run's own space is the one that is put in front of it.
     if (filter != nullptr && adds_space_ && run.size() > 1 && run[0] == ' ') run.remove_prefix(1);
     EncodeText(run, work, out);
-    if (name.token >= 0) out.push_back(name.token);
-    at = place + name.bytes;
-  }
+  });
   if (fuses_unknown_) {
     const auto end = std::unique(out.begin(), out.end(), [this](Token a, Token b) {
       return a == b && a == vocabulary_.unknown();
@@ -105,16 +97,11 @@ std::vector<Token> SpmTokenizer::EncodeWith(std::string_view text, const TokenMa
 }
 
 void SpmTokenizer::EncodeText(std::string_view text, Work& work, std::vector<Token>& out) const {
-  if (text.empty()) return;
   work.escaped.push_back((adds_space_ ? std::string(kSpaceSign) : "") + EscapeSpaces(text));
   const std::string_view escaped = work.escaped.back();
-  for (size_t at = 0; at < escaped.size();) {
-    size_t place = 0;
-    const TokenMatcher::Match name = user_defined_.FindFrom(escaped, at, &place);
-    EncodeEscaped(escaped.substr(at, place - at), work, out);
-    if (name.token >= 0) out.push_back(name.token);
-    at = place + name.bytes;
-  }
+  CutAtNames(escaped, user_defined_, nullptr, out, [&](size_t begin, size_t end) {
+    EncodeEscaped(escaped.substr(begin, end - begin), work, out);
+  });
 }
 
 void SpmTokenizer::EncodeEscaped(std::string_view text, Work& work, std::vector<Token>& out) const {
@@ -122,13 +109,7 @@ void SpmTokenizer::EncodeEscaped(std::string_view text, Work& work, std::vector<
     EncodeWord(text, work, out);
     return;
   }
-  while (!text.empty()) {
-    size_t end = 0;  // of a word with the spaces before it
-    while (text.substr(end).starts_with(kSpaceSign)) end += kSpaceSign.size();
-    end = std::min(text.find(kSpaceSign, end), text.size());
-    EncodeWord(text.substr(0, end), work, out);
-    text.remove_prefix(end);
-  }
+  ForEachWord(text, [&](std::string_view word) { EncodeWord(word, work, out); });
 }
 
 void SpmTokenizer::EncodeWord(std::string_view word, Work& work, std::vector<Token>& out) const {
@@ -187,16 +168,6 @@ std::string SpmTokenizer::Decode(std::span<const Token> tokens) const {
     begins = adds_space_ && vocabulary_.IsSpecial(token);
   }
   return text;
-}
-
-bool SpmTokenizer::IsSpecial(Token token) const {
-  vocabulary_.Check(token);
-  return vocabulary_.IsSpecial(token);
-}
-
-bool SpmTokenizer::IsEnd(Token token) const {
-  vocabulary_.Check(token);
-  return vocabulary_.IsEnd(token);
 }
 
 }  // namespace quantspec

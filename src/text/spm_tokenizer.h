@@ -6,33 +6,27 @@
 #include <vector>
 
 #include "quantspec/text.h"
-#include "text/tokenizer.h"
 #include "text/tokenizer_spec.h"
-#include "text/vocabulary.h"
+#include "text/vocabulary_tokenizer.h"
 
 namespace quantspec {
 
-class SpmTokenizer : public NamingTokenizer {
+class SpmTokenizer : public VocabularyTokenizer {
  public:
   // Throws Error: kCorrupt, kUnsupported.
   explicit SpmTokenizer(const TokenizerSpec& spec);
 
-  int vocab() const override { return vocabulary_.size(); }
   std::vector<Token> Encode(std::string_view text, SpecialTokens special) const override;
   std::vector<Token> EncodeNamed(std::string_view text, const NameFilter& filter) const override;
   std::string Piece(Token token) const override;
   std::string Decode(std::span<const Token> tokens) const override;
-  bool IsSpecial(Token token) const override;
-  bool IsEnd(Token token) const override;
-  Token bos() const override { return vocabulary_.bos(); }
-  Token eos() const override { return vocabulary_.eos(); }
   bool adds_bos() const override { return adds_bos_; }
 
  private:
   struct Work;
 
   void FindBytes(const TokenizerSpec& spec);
-  std::vector<Token> EncodeWith(std::string_view text, const TokenMatcher* names,
+  std::vector<Token> EncodeWith(std::string_view text, const TokenMatcher& names,
                                 const NameFilter* filter) const;
   // Text without special tokens; any bytes.
   void EncodeText(std::string_view text, Work& work, std::vector<Token>& out) const;
@@ -41,8 +35,7 @@ class SpmTokenizer : public NamingTokenizer {
   void EncodeWord(std::string_view word, Work& work, std::vector<Token>& out) const;
   void EmitSymbol(std::string_view symbol, std::vector<Token>& out) const;
 
-  const Vocabulary vocabulary_;
-  const TokenMatcher special_;
+  const TokenMatcher no_names_, special_;
   const TokenMatcher user_defined_;
   const std::vector<float> scores_;
   std::array<Token, 256> of_byte_;  // -1 = none
