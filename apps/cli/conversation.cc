@@ -7,40 +7,36 @@
 #include "cli/output.h"
 
 namespace quantspec::cli {
-namespace {
-
-}  // namespace
 
 Conversation::Conversation(const ConversationOptions& options, const Engine& engine,
                            const SessionOptions& session, std::vector<Document> documents)
     : options_(options),
       tokenizer_(engine.file().tokenizer()),
       chat_(*FindChat(engine.file(), ChatMode::kOn)),
-      system_(options.system),
       documents_(std::move(documents)),
       session_(engine.Open(session)) {
-  Clear();
+  SetSystem(options.system);
 }
 
 void Conversation::Clear() {
   Forget();
+  const std::string system = HasSystem() ? messages_.front().text : "";
   messages_.clear();
+  SetSystem(system);
   read_documents_ = 0;
-  if (!system_.empty()) messages_.push_back({ChatMessage::Role::kSystem, system_});
+}
+
+bool Conversation::HasSystem() const {
+  return !messages_.empty() && messages_.front().role == ChatMessage::Role::kSystem;
 }
 
 void Conversation::SetSystem(const std::string& text) {
-  const bool has_one = !messages_.empty() && messages_.front().role == ChatMessage::Role::kSystem;
-  if (has_one) messages_.erase(messages_.begin());
+  if (HasSystem()) messages_.erase(messages_.begin());
   if (!text.empty()) messages_.insert(messages_.begin(), {ChatMessage::Role::kSystem, text});
-  system_ = text;
 }
 
 void Conversation::SetMessages(std::vector<ChatMessage> messages) {
   messages_ = std::move(messages);
-  const bool has_system =
-      !messages_.empty() && messages_.front().role == ChatMessage::Role::kSystem;
-  system_ = has_system ? messages_.front().text : "";
   read_documents_ = documents_.size();
 }
 

@@ -40,6 +40,7 @@ class Conversation {
   void Ask(const std::string& text);
 
  private:
+  bool HasSystem() const;
   bool HasRoom(const std::vector<Token>& prompt) const;
   bool Answered(const std::vector<Token>& prompt, std::vector<ChatMessage>* messages);
   void Forget();
@@ -49,7 +50,6 @@ class Conversation {
   const ConversationOptions& options_;
   const Tokenizer& tokenizer_;
   const ChatFormat& chat_;
-  std::string system_;
   std::vector<Document> documents_;
   size_t read_documents_ = 0;  // the first ones, which are part of the messages
   std::unique_ptr<Session> session_;

@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "cli/test_folder.h"
 #include "quantspec/error.h"
 
 namespace quantspec::cli {
@@ -17,12 +17,6 @@ using Role = ChatMessage::Role;
 
 class ConversationFile : public testing::Test {
  protected:
-  ConversationFile() : folder_(testing::TempDir() + "qs-conversation-XXXXXX") {
-    mkdtemp(folder_.data());
-    path_ = folder_ + "/talk.json";
-  }
-  ~ConversationFile() override { std::filesystem::remove_all(folder_); }
-
   std::string Refusal(const std::string& text) {
     std::ofstream(path_) << text;
     try {
@@ -34,7 +28,8 @@ class ConversationFile : public testing::Test {
     return "";
   }
 
-  std::string folder_, path_;
+  const TestFolder folder_;
+  const std::string path_ = folder_.path() + "/talk.json";
 };
 
 TEST_F(ConversationFile, ComesBackAsItWas) {
@@ -48,7 +43,7 @@ TEST_F(ConversationFile, ComesBackAsItWas) {
     EXPECT_EQ(loaded[i].role, messages[i].role);
     EXPECT_EQ(loaded[i].text, messages[i].text);
   }
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 1);
 }
 
 TEST_F(ConversationFile, SaysWhatIsWrongAndWhere) {
@@ -62,7 +57,7 @@ TEST_F(ConversationFile, SaysWhatIsWrongAndWhere) {
 
 TEST_F(ConversationFile, FilesThatCannotBeReachedAreErrors) {
   EXPECT_THROW(LoadConversation(path_), Error);
-  EXPECT_THROW(SaveConversation(folder_ + "/none/talk.json", {}), Error);
+  EXPECT_THROW(SaveConversation(folder_.path() + "/none/talk.json", {}), Error);
 }
 
 }  // namespace

@@ -4,9 +4,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include "cli/test_folder.h"
 
 namespace quantspec::cli {
 namespace {
@@ -16,13 +17,8 @@ using testing::IsEmpty;
 
 class InputHistoryTest : public testing::Test {
  protected:
-  InputHistoryTest() : folder_(testing::TempDir() + "qs-history-XXXXXX") {
-    mkdtemp(folder_.data());
-    path_ = folder_ + "/state/quantspec/chat-history";
-  }
-  ~InputHistoryTest() override { std::filesystem::remove_all(folder_); }
-
-  std::string folder_, path_;
+  const TestFolder folder_;
+  const std::string path_ = folder_.path() + "/state/quantspec/chat-history";
 };
 
 TEST_F(InputHistoryTest, ComesBackWithLinesAndBackslashesAsTheyWere) {
@@ -43,7 +39,7 @@ TEST_F(InputHistoryTest, OnlyItsUserCanReadTheFile) {
   struct stat status = {};
   ASSERT_EQ(stat(path_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
-  ASSERT_EQ(stat((folder_ + "/state/quantspec").c_str(), &status), 0);
+  ASSERT_EQ(stat((folder_.path() + "/state/quantspec").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700u);
 }
 
@@ -58,7 +54,7 @@ TEST_F(InputHistoryTest, LeavesOutRepetitionsEmptyAndHugeEntries) {
 }
 
 TEST_F(InputHistoryTest, ALongFileIsShortenedToTheNewest) {
-  std::filesystem::create_directories(folder_ + "/state/quantspec");
+  std::filesystem::create_directories(folder_.path() + "/state/quantspec");
   std::ofstream file(path_);
   for (int i = 0; i < 2500; ++i) file << "entry " << i << "\n";
   file.close();

@@ -234,8 +234,7 @@ void LineEditor::AddHistory(const std::string& line) { library_->AddHistory(line
 
 bool TerminalCanEdit() {
   const char* terminal = std::getenv("TERM");
-  return StdinIsTerminal() && StdoutIsTerminal() && terminal != nullptr &&
-         std::strcmp(terminal, "dumb") != 0 && terminal[0] != '\0';
+  return terminal != nullptr && std::strcmp(terminal, "dumb") != 0 && terminal[0] != '\0';
 }
 
 }  // namespace quantspec::cli

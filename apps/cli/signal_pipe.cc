@@ -19,7 +19,7 @@ void OnSignal(int signal) {
   const int error = errno;
   const auto number = static_cast<unsigned char>(signal);
   // A full pipe has enough to wake the reader.
-  if (write(write_end, &number, 1) < 0) errno = error;
+  [[maybe_unused]] const ssize_t written = write(write_end, &number, 1);
   errno = error;
 }
 
