@@ -1,7 +1,6 @@
 // Reading prompts: behind other tokens, and with a beginning that another sequence has read.
 //
 //   prompts_bench MODEL BOOK [REPEAT]
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include <sstream>
 #include <vector>
 
+#include "bench/scores.h"
 #include "quantspec/engine.h"
 
 namespace quantspec {
@@ -24,11 +24,6 @@ double Seconds(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 std::vector<Token> ReadTokens(const ModelFile& file, const char* path) {

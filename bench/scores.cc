@@ -21,6 +21,11 @@ double Quantile(std::span<const double> sorted, double share) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return Quantile(values, 0.5);
+}
+
 void MeanSum::Add(double value) {
   ++count_;
   const double step = value - mean_;  // [welford1962]

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "quantspec/types.h"
 
@@ -27,6 +28,8 @@ class Distribution {
 // Linear interpolation between the order statistics around `share` (0 to 1) of `sorted` values; 0
 // for none.
 double Quantile(std::span<const double> sorted, double share);
+// The middle value, of an even count the mean of the middle two; 0 for none.
+double Median(std::vector<double> values);
 
 struct MeanError {
   double mean = 0;

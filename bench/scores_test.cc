@@ -58,6 +58,12 @@ TEST(Quantile, InterpolatesBetweenNeighbours) {
   EXPECT_DOUBLE_EQ(Quantile({}, 0.5), 0);
 }
 
+TEST(Quantile, OfHalfIsTheMedianOfAnyOrder) {
+  EXPECT_DOUBLE_EQ(Median({8, 1, 2}), 2);
+  EXPECT_DOUBLE_EQ(Median({8, 1, 4, 2}), 3);
+  EXPECT_DOUBLE_EQ(Median({}), 0);
+}
+
 TEST(MeanSum, OfOneValueHasNoError) {
   MeanSum sum;
   sum.Add(3);

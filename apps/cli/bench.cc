@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "bench/read_bandwidth.h"
+#include "bench/scores.h"
 #include "cli/answer.h"
 #include "cli/bench_advice.h"
 #include "cli/bench_ops.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bench/scores.h"
 #include "cli/bench_report.h"
 #include "cli/common.h"
 #include "cli/interrupt.h"

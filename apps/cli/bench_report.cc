@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "bench/scores.h"
 #include "cli/arguments.h"
 #include "cli/common.h"
 #include "cli/draft_options.h"
@@ -44,13 +45,6 @@ std::string Padded(const std::string& text, size_t width) {
 }
 
 }  // namespace
-
-double Median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 double BandwidthFraction(const BenchSetting& setting, const BenchLine& line) {
   return line.bytes_per_token * Median(line.decode_tokens_per_s) / 1e9 /

@@ -39,7 +39,6 @@ struct BenchSetting {
   std::string_view acceptance_is;  // "measured", "simulated" or "meaningless"
 };
 
-double Median(std::vector<double> values);  // 0 for none
 // Bytes read a second over the machine's bandwidth.
 double BandwidthFraction(const BenchSetting& setting, const BenchLine& line);
 

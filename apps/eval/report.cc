@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 
+#include "bench/scores.h"
 #include "eval/method.h"
 #include "eval/report_plots.h"
 #include "eval/report_tables.h"

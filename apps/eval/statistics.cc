@@ -29,12 +29,6 @@ double Mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-double Median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return Quantile(values, 0.5);
-}
-
 std::optional<Interval> BootstrapInterval(std::span<const double> values, Average average,
                                           uint64_t seed) {
   if (values.size() < 2) return std::nullopt;

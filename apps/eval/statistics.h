@@ -14,8 +14,6 @@ namespace quantspec::eval {
 double GeometricMean(std::span<const double> values);
 // 0 for no values.
 double Mean(std::span<const double> values);
-// The middle value, of an even count the mean of the middle two; 0 for no values.
-double Median(std::vector<double> values);
 
 struct Interval {
   double low = 0;

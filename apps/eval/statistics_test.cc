@@ -6,6 +6,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "bench/scores.h"
+
 namespace quantspec::eval {
 namespace {
 
