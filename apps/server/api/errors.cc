@@ -9,6 +9,16 @@ constexpr const char* kRetryAfter_s = "1";
 
 Json OrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
+// What is the server's doing, not the request's.
+ApiError ServerError(int status, const std::string& message, const std::string& code) {
+  ApiError error;
+  error.status = status;
+  error.message = message;
+  error.type = "server_error";
+  error.code = code;
+  return error;
+}
+
 }  // namespace
 
 void Refuse(const std::string& param, const std::string& message) {
@@ -27,16 +37,12 @@ void RefuseUnsupported(const std::string& param, const std::string& message) {
 }
 
 ApiError ErrorOf(ErrorKind kind, const std::string& message) {
+  if (kind == ErrorKind::kBusy) return ServerError(503, message, "queue_full");
+  if (kind != ErrorKind::kUsage && kind != ErrorKind::kUnsupported) {
+    return ServerError(500, message, "");
+  }
   ApiError error;
   error.message = message;
-  if (kind == ErrorKind::kBusy) {
-    error.status = 503;
-    error.type = "server_error";
-    error.code = "queue_full";
-  } else if (kind != ErrorKind::kUsage && kind != ErrorKind::kUnsupported) {
-    error.status = 500;
-    error.type = "server_error";
-  }
   return error;
 }
 
@@ -51,14 +57,11 @@ ApiError ContextOverflow(size_t prompt_tokens, int context) {
   return error;
 }
 
-ApiError ShuttingDown() {
-  ApiError error;
-  error.status = 503;
-  error.message = "the server is shutting down";
-  error.type = "server_error";
-  error.code = "shutting_down";
-  return error;
+ApiError Loading() {
+  return ServerError(503, "the model is being loaded; try again in a moment", "loading");
 }
+
+ApiError ShuttingDown() { return ServerError(503, "the server is shutting down", "shutting_down"); }
 
 std::string DumpJson(const Json& json) {
   return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);

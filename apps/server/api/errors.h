@@ -38,6 +38,8 @@ class ApiFailure : public std::exception {
 ApiError ErrorOf(ErrorKind kind, const std::string& message);
 // 400, as LiteLLM and others recognise it by its text.
 ApiError ContextOverflow(size_t prompt_tokens, int context);
+// 503s.
+ApiError Loading();
 ApiError ShuttingDown();
 
 // {"error": {message, type, param, code, ...}}; bytes that are not UTF-8 become U+FFFD.

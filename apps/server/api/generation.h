@@ -61,7 +61,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void Write(std::string_view text);
   void Finish();
   void GiveUp();
-  Usage UsageOf() const;
 
   const uint64_t tag_;
   Order order_;

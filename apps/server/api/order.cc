@@ -4,7 +4,6 @@ namespace quantspec::server {
 namespace {
 
 constexpr int kMostAnswers = 16;
-constexpr size_t kMostPrompts = 64;
 constexpr size_t kMostStops = 16;
 constexpr size_t kMostStopBytes = 1024;
 

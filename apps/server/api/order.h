@@ -23,6 +23,7 @@ struct Served {
 };
 
 inline constexpr int kMostTokens = 1 << 24;
+inline constexpr size_t kMostPrompts = 64;  // of a request, each as often as it is answered
 // Of an answer whose length nobody said, as long as it is not longer.
 inline constexpr int kReserveTokens = 2048;
 
@@ -53,6 +54,8 @@ GenerateOptions ReadGenerate(Dialect dialect, const Served& served, const Fields
 std::vector<Token> ReadConversation(const Served& served, const Fields& fields);
 // The prompts of a text completion: a text, a list of texts, of tokens, or of lists of tokens.
 std::vector<std::vector<Token>> ReadPrompts(const Served& served, const Fields& fields);
+// The ids in the list `list`, which stands in the field `param`.
+std::vector<Token> ReadTokens(const std::string& param, const Json& list, int vocab);
 // Tokens of a raw prompt: special tokens are read as such, since whoever sends one wrote it all.
 std::vector<Token> EncodeRawPrompt(const Tokenizer& tokenizer, std::string_view text);
 

@@ -33,7 +33,8 @@ void Try(Dialect dialect, std::string_view body) {
     Check(!order.prompts.empty() && order.answers >= 1 && order.generate.max_tokens >= 0);
     for (const auto& prompt : order.prompts) {
       Check(!prompt.empty() && prompt.size() < static_cast<size_t>(served.context));
-      for (const Token token : prompt) Check(token >= 0 && token < served.file->tokenizer().vocab());
+      for (const Token token : prompt)
+        Check(token >= 0 && token < served.file->tokenizer().vocab());
     }
   } catch (const ApiFailure& failure) {
     Check(failure.error.status == 400 && !failure.error.message.empty());

@@ -67,22 +67,22 @@ Json TemplateVariables(const Fields& fields) {
   return variables;
 }
 
-std::vector<Token> TokensOf(const Json& list, int vocab) {
+}  // namespace
+
+std::vector<Token> ReadTokens(const std::string& param, const Json& list, int vocab) {
   std::vector<Token> tokens;
   tokens.reserve(list.size());
   for (const Json& token : list) {
     const bool is_token =
         token.is_number_integer() && token.get<int64_t>() >= 0 && token.get<int64_t>() < vocab;
     if (!is_token) {
-      Refuse("prompt", "prompt: found " + DumpJson(token).substr(0, 40) +
-                           " in a list of tokens, expected 0 to " + std::to_string(vocab - 1));
+      Refuse(param, param + ": found " + DumpJson(token).substr(0, 40) +
+                        " in a list of tokens, expected 0 to " + std::to_string(vocab - 1));
     }
     tokens.push_back(static_cast<Token>(token.get<int64_t>()));
   }
   return tokens;
 }
-
-}  // namespace
 
 std::vector<Token> ReadConversation(const Served& served, const Fields& fields) {
   const Json* messages = fields.Find("messages");
@@ -130,18 +130,17 @@ std::vector<std::vector<Token>> ReadPrompts(const Served& served, const Fields& 
     Refuse("prompt", "prompt: found " + (prompt->is_array() ? "an empty list" : TypeName(*prompt)) +
                          ", expected a text, a list of texts, or tokens");
   }
-  if (prompt->front().is_number()) return {TokensOf(*prompt, tokenizer.vocab())};
-  constexpr size_t kMost = 64;
-  if (prompt->size() > kMost) {
+  if (prompt->front().is_number()) return {ReadTokens("prompt", *prompt, tokenizer.vocab())};
+  if (prompt->size() > kMostPrompts) {
     Refuse("prompt", "prompt: found " + std::to_string(prompt->size()) +
-                         " prompts, expected at most " + std::to_string(kMost));
+                         " prompts, expected at most " + std::to_string(kMostPrompts));
   }
   std::vector<std::vector<Token>> prompts;
   for (const Json& one : *prompt) {
     if (one.is_string()) {
       prompts.push_back(EncodeRawPrompt(tokenizer, one.get_ref<const std::string&>()));
     } else if (one.is_array()) {
-      prompts.push_back(TokensOf(one, tokenizer.vocab()));
+      prompts.push_back(ReadTokens("prompt", one, tokenizer.vocab()));
     } else {
       Refuse("prompt", "prompt: found " + TypeName(one) + " in the list, expected texts or tokens");
     }

@@ -1,6 +1,5 @@
 #include "server/api/service.h"
 
-#include <algorithm>
 #include <exception>
 #include <random>
 #include <utility>
@@ -16,15 +15,6 @@ constexpr double kFlush_s = 5;  // for bytes that are written but not taken, at 
 uint64_t RandomSeed() {
   thread_local std::random_device device;
   return (static_cast<uint64_t>(device()) << 32) | device();
-}
-
-ApiError NotReady() {
-  ApiError error;
-  error.status = 503;
-  error.message = "the model is being loaded; try again in a moment";
-  error.type = "server_error";
-  error.code = "loading";
-  return error;
 }
 
 ApiError TooBusy() {
@@ -79,16 +69,15 @@ const std::vector<Service::Route>& Service::Routes() {
   return routes;
 }
 
-std::vector<const Service::Route*> Service::Find(const HttpRequest& head) {
+const Service::Route* Service::Find(const HttpRequest& head) {
   constexpr std::string_view kOneModel = "/v1/models/";
   const bool is_model = head.path.size() > kOneModel.size() && head.path.rfind(kOneModel, 0) == 0;
-  std::vector<const Route*> found;
   for (const Route& route : Routes()) {
     if (head.path == route.path || (is_model && std::string_view(route.path).back() == '}')) {
-      found.push_back(&route);
+      return &route;
     }
   }
-  return found;
+  return nullptr;
 }
 
 Service::Service(Served served, ServiceOptions options)
@@ -120,10 +109,8 @@ HttpResponse Service::Failure(int status, std::string_view message) {
 }
 
 std::optional<HttpResponse> Service::Refuse(const HttpRequest& head) {
-  const std::vector<const Route*> routes = Find(head);
-  const bool needs_key =
-      routes.empty() || std::any_of(routes.begin(), routes.end(),
-                                    [](const Route* route) { return route->needs_key; });
+  const Route* route = Find(head);
+  const bool needs_key = route == nullptr || route->needs_key;
   const bool is_preflight =
       head.method == "OPTIONS" && IsAllowedOrigin(options_.access, head.Header("origin"));
   ApiError error;
@@ -154,29 +141,29 @@ std::optional<HttpResponse> Service::Refuse(const HttpRequest& head) {
                         {"Access-Control-Max-Age", "600"}};
     return response;
   }
-  if (routes.empty()) {
+  if (route == nullptr) {
     error.status = 404;
     error.message = "there is nothing at " + head.path.substr(0, 200);
     error.code = "not_found";
     return ErrorResponse(error);
   }
   const std::string_view method = head.method == "HEAD" ? std::string_view("GET") : head.method;
-  if (routes.front()->method != method) {
+  if (route->method != method) {
     error.status = 405;
-    error.message = head.path + " expects " + routes.front()->method;
+    error.message = head.path + " expects " + route->method;
     HttpResponse response = ErrorResponse(error);
-    response.headers.emplace_back("Allow", routes.front()->method);
+    response.headers.emplace_back("Allow", route->method);
     return response;
   }
   if (method == "GET") return std::nullopt;
   if (is_draining_) return ErrorResponse(ShuttingDown());
-  if (scheduler_ == nullptr) return ErrorResponse(NotReady());
+  if (scheduler_ == nullptr) return ErrorResponse(Loading());
   return std::nullopt;
 }
 
 void Service::Serve(HttpRequest request, std::shared_ptr<Exchange> exchange) {
   try {
-    const Route& route = *Find(request).front();  // Refuse has seen to it
+    const Route& route = *Find(request);  // Refuse has seen to it
     if (options_.log == LogKind::kBodies && !request.body.empty()) {
       Log(request.method + " " + request.path + " " + request.body);
     }
@@ -194,17 +181,24 @@ void Service::Serve(HttpRequest request, std::shared_ptr<Exchange> exchange) {
 
 void Service::Work(Task task, HttpRequest request, std::shared_ptr<Exchange> exchange) {
   const auto shared = std::make_shared<HttpRequest>(std::move(request));
-  ++preparing_;
-  const bool is_added = worker_->Add([this, task, shared, exchange] {
+  Prepare(exchange, [this, task, shared, exchange]() -> std::function<void()> {
     HttpResponse response;
     try {
       response = task(served_, *shared);
     } catch (...) {
       response = ErrorResponse(CurrentError());
     }
-    server_->Post([this, exchange, response = std::move(response)] {
+    return [exchange, response = std::move(response)] { exchange->Respond(response); };
+  });
+}
+
+void Service::Prepare(const std::shared_ptr<Exchange>& exchange,
+                      std::function<std::function<void()>()> prepare) {
+  ++preparing_;
+  const bool is_added = worker_->Add([this, prepare = std::move(prepare)] {
+    server_->Post([this, then = prepare()] {
       --preparing_;
-      exchange->Respond(response);
+      then();
     });
   });
   if (is_added) return;
@@ -215,8 +209,7 @@ void Service::Work(Task task, HttpRequest request, std::shared_ptr<Exchange> exc
 void Service::Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exchange> exchange) {
   const auto body = std::make_shared<std::string>(std::move(request.body));
   const int key = KeyOf(options_.access, request);
-  ++preparing_;
-  const bool is_added = worker_->Add([this, dialect, body, key, exchange] {
+  Prepare(exchange, [this, dialect, body, key, exchange]() -> std::function<void()> {
     auto order = std::make_shared<Order>();
     std::optional<ApiError> error;
     try {
@@ -229,16 +222,12 @@ void Service::Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exc
     }
     body->clear();
     body->shrink_to_fit();
-    server_->Post([this, order, error, exchange] {
-      --preparing_;
+    return [this, order, error, exchange] {
       if (!error) return Begin(std::move(*order), exchange);
       exchange->Respond(ErrorResponse(*error));
       Log(std::to_string(error->status) + ", " + error->code);
-    });
+    };
   });
-  if (is_added) return;
-  --preparing_;
-  exchange->Respond(ErrorResponse(TooBusy()));
 }
 
 void Service::Begin(Order order, std::shared_ptr<Exchange> exchange) {

@@ -63,8 +63,8 @@ class Service : public HttpHandler {
   using Generations = std::unordered_map<uint64_t, std::shared_ptr<Generation>>;  // by their tags
 
   static const std::vector<Route>& Routes();
-  // The routes of the path, whatever the method.
-  static std::vector<const Route*> Find(const HttpRequest& head);
+  // The route of the path, whatever the method; null if there is none.
+  static const Route* Find(const HttpRequest& head);
 
   HttpResponse Health(const HttpRequest&);
   HttpResponse Models(const HttpRequest&);
@@ -76,6 +76,9 @@ class Service : public HttpHandler {
   HttpResponse OpenApi(const HttpRequest&);
 
   Json ModelJson() const;
+  // Runs `prepare` on the worker, then what it returns; responds if the worker has too much to do.
+  void Prepare(const std::shared_ptr<Exchange>& exchange,
+               std::function<std::function<void()>()> prepare);
   // Runs `task` on the worker, then responds.
   void Work(Task task, HttpRequest request, std::shared_ptr<Exchange> exchange);
   void Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exchange> exchange);

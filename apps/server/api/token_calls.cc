@@ -29,16 +29,7 @@ HttpResponse Detokenize(const Served& served, const HttpRequest& request) {
   const Json json = ParseObject(request.body);
   const Json* list = Fields(json).Find("tokens");
   if (list == nullptr || !list->is_array()) Refuse("tokens", "tokens: expected a list of tokens");
-  std::vector<Token> tokens;
-  for (const Json& token : *list) {
-    const bool is_token = token.is_number_integer() && token.get<int64_t>() >= 0 &&
-                          token.get<int64_t>() < tokenizer.vocab();
-    if (!is_token) {
-      Refuse("tokens", "tokens: found " + DumpJson(token).substr(0, 40) + ", expected 0 to " +
-                           std::to_string(tokenizer.vocab() - 1));
-    }
-    tokens.push_back(static_cast<Token>(token.get<int64_t>()));
-  }
+  const std::vector<Token> tokens = ReadTokens("tokens", *list, tokenizer.vocab());
   return JsonResponse({{"content", tokenizer.Decode(tokens)}});
 }
 

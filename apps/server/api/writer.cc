@@ -4,8 +4,12 @@
 #include <cmath>
 #include <random>
 
+#include "cli/json.h"
+
 namespace quantspec::server {
 namespace {
+
+using cli::PerSecond;
 
 constexpr double kLeastLogprob = -9999;
 
@@ -15,7 +19,6 @@ Json BytesOf(const std::string& piece) {
   return bytes;
 }
 
-double PerSecond(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
 double MillisecondsEach(double count, double seconds) {
   return count > 0 ? 1000 * seconds / count : 0;
 }

@@ -92,6 +92,10 @@ std::vector<std::string> ReadKeyFile(const std::string& path) {
     throw Error(ErrorKind::kUsage, "--api-key-file: others may read " + path +
                                        "; expected a file for its owner alone: chmod 600 " + path);
   }
+  if (text.size() > kMostKeyFileBytes) {
+    throw Error(ErrorKind::kUsage, "--api-key-file: " + path + " has more than " +
+                                       std::to_string(kMostKeyFileBytes) + " bytes");
+  }
   std::vector<std::string> keys;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());

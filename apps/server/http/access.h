@@ -11,8 +11,8 @@
 namespace quantspec::server {
 
 // The keys in a file, one a line; empty lines and lines that begin with # are left out. Throws
-// Error: kIo for a file that cannot be read, kUsage for one that others may read or that has no
-// key.
+// Error: kIo for a file that cannot be read, kUsage for one that others may read, that is
+// longer than 1 MiB, or that has no key.
 std::vector<std::string> ReadKeyFile(const std::string& path);
 
 // True if both are equal; the time tells nothing but the lengths.

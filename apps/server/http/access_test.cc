@@ -110,6 +110,11 @@ TEST_F(KeyFile, MustHaveAKey) {
   EXPECT_THROW(ReadKeyFile(::testing::TempDir()), Error);
 }
 
+TEST_F(KeyFile, IsNeverCut) {
+  Write("alpha\n" + std::string(1 << 20, '#') + "\nbeta\n", 0600);
+  EXPECT_THROW(ReadKeyFile(path_), Error);
+}
+
 TEST(Message, FramesResponses) {
   HttpResponse response;
   response.body = "{}";

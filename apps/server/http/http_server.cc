@@ -97,9 +97,7 @@ void Connection::TakeHead() {
   request_ = {};
   request_.method.assign(message.method_string().data(), message.method_string().size());
   const std::string target(message.target().data(), message.target().size());
-  const size_t mark = target.find('?');
-  request_.path = target.substr(0, mark);
-  if (mark != std::string::npos) request_.query = target.substr(mark + 1);
+  request_.path = target.substr(0, target.find('?'));
   for (const auto& field : message) {
     request_.headers.emplace_back(Lower(field.name_string()),
                                   std::string(field.value().data(), field.value().size()));

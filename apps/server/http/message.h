@@ -16,9 +16,8 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
   std::string method;
-  std::string path;   // of the target, as sent, without the query
-  std::string query;  // behind the question mark
-  Headers headers;    // names in lower case
+  std::string path;  // of the target, as sent, without the query
+  Headers headers;   // names in lower case
   std::string body;
 
   // The value of the first header of that name (lower case), or "".
