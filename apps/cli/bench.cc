@@ -96,18 +96,18 @@ class Bench {
     return std::min(depth, limit);
   }
 
-  void CheckText(size_t tokens) const {
-    if (tokens <= text_.size()) return;
+  // Of the text that fills the depth; depth 0 still needs a token to start from.
+  size_t TokensFor(int depth) const {
+    const auto tokens = static_cast<size_t>(std::max(depth, 1));
+    if (tokens <= text_.size()) return tokens;
     throw Error(ErrorKind::kUsage, "--file: has " + std::to_string(text_.size()) +
                                        " tokens, expected at least " + std::to_string(tokens) +
                                        " to fill the depth; use a longer text");
   }
 
-  // Depth 0 still needs a token to start from.
   double Fill(Session& session, int depth) const {
     session.Clear();
-    const auto tokens = static_cast<size_t>(std::max(depth, 1));
-    CheckText(tokens);
+    const size_t tokens = TokensFor(depth);
     const auto start = std::chrono::steady_clock::now();
     if (!Prefill(session, {text_.data(), tokens}, options_.model.quiet)) throw Cancelled();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
@@ -168,8 +168,7 @@ class Bench {
 
   // Sequences with texts of their own, by a scheduler, and each of them alone.
   void RunTogetherAt(const SessionOptions& session, int depth, int sequences) const {
-    const auto length = static_cast<size_t>(std::max(depth, 1));
-    CheckText(length);
+    const size_t length = TokensFor(depth);
     std::vector<std::vector<Token>> prompts;
     for (int i = 0; i < sequences; ++i) {
       // Offsets as far apart as the text allows.

@@ -315,24 +315,6 @@ int RunChild(const std::function<void()>& work) {
   return status;
 }
 
-TEST_F(DiskStoreTest, AFolderThatCannotBeMadeEndsWriting) {
-  const fs::path folder = fs::path(spec_.folder) / HexOf(spec_.fingerprint);
-  const int status = RunChild([&] {
-    const auto store = Open();
-    const fs::path path = PathOf(Put(*store, Root(), 1));
-    fs::permissions(spec_.folder, fs::perms::owner_all | fs::perms::others_exec);
-    fs::permissions(folder, fs::perms(0555));
-    if (geteuid() == 0) {
-      ASSERT_EQ(seteuid(65534), 0) << "nothing keeps root from it";
-    }
-    const fs::path other = PathOf(Put(*store, Root(), 2));
-    ASSERT_NE(other.parent_path(), path.parent_path());
-    EXPECT_NE(store->counters().warning.find("Permission denied"), std::string::npos);
-  });
-  fs::permissions(folder, fs::perms::owner_all);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 TEST_F(DiskStoreTest, AFileSizeLimitIsAnErrorAndNoSignal) {
   const int status = RunChild([&] {
     const rlimit limit = {kFileBytes / 2, kFileBytes / 2};

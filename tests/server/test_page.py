@@ -103,7 +103,7 @@ class Page(PageTest):
         self.shoot("refused")
 
     def test_escape_stops_an_answer(self):
-        # A tiny model may be done before the key is pressed: the page sees nothing of it until then.
+        # A tiny model may be done before the key is pressed: the page hears of it afterwards.
         self.tab.run("{ const real = fetch; window.fetch = async (url, options) => {"
                      " const response = await real(url, options);"
                      " await new Promise((_, fail) => options.signal.addEventListener('abort',"
