@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cli/test_folder.h"
 #include "quantspec/error.h"
+#include "test_folder.h"
 
 namespace quantspec::cli {
 namespace {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cli/test_folder.h"
+#include "test_folder.h"
 
 namespace quantspec::cli {
 namespace {

@@ -12,6 +12,7 @@
 #include "eval/method.h"
 #include "eval/outcome.h"
 #include "quantspec/error.h"
+#include "test_folder.h"
 
 namespace quantspec::eval {
 namespace {
@@ -236,7 +237,8 @@ class Store : public testing::Test {
   std::string PathOf(const Cell& cell) const {
     return store_.folder() + "/cells/" + CellId(cell) + ".json";
   }
-  CellStore store_{testing::TempDir() + "/eval_store"};
+  const TestFolder folder_;
+  CellStore store_{folder_.path() + "/store"};
   std::vector<Cell> plan_;
 };
 
@@ -289,7 +291,7 @@ TEST_F(Store, TakesNamesThatAreNotUtf8) {
 }
 
 TEST_F(Store, OnlyReadingMakesNoFolder) {
-  const std::string folder = testing::TempDir() + "/eval_mistyped";
+  const std::string folder = folder_.path() + "/mistyped";
   EXPECT_THROW(CellStore(folder, OpenStore::kToRead), Error);
   EXPECT_FALSE(std::filesystem::exists(folder));
 }

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <cstdio>
 #include <fstream>
 
 #include "quantspec/error.h"
+#include "test_folder.h"
 
 namespace quantspec::server {
 namespace {
@@ -82,13 +82,12 @@ TEST(Access, ComparesWholeKeys) {
 
 class KeyFile : public ::testing::Test {
  protected:
-  void SetUp() override { path_ = ::testing::TempDir() + "keys_of_access_test"; }
-  void TearDown() override { std::remove(path_.c_str()); }
   void Write(const std::string& text, mode_t mode) {
     std::ofstream(path_) << text;
     chmod(path_.c_str(), mode);
   }
-  std::string path_;
+  const TestFolder folder_;
+  const std::string path_ = folder_.path() + "/keys";
 };
 
 TEST_F(KeyFile, IsReadByLine) {

@@ -1,18 +1,16 @@
-// A folder of a test's own, gone with it.
+// A folder of a test's own, gone with it; tests run side by side.
 #pragma once
-
-#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
 
-namespace quantspec::cli {
+namespace quantspec {
 
 class TestFolder {
  public:
-  TestFolder() : path_(testing::TempDir() + "qs-cli-XXXXXX") {
+  TestFolder() : path_((std::filesystem::temp_directory_path() / "qs-test-XXXXXX").string()) {
     if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error(path_ + ": cannot be made");
   }
   ~TestFolder() { std::filesystem::remove_all(path_); }
@@ -25,4 +23,4 @@ class TestFolder {
   std::string path_;
 };
 
-}  // namespace quantspec::cli
+}  // namespace quantspec
