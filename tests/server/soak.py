@@ -73,7 +73,7 @@ class Load:
 
     def cancel(self, body, chance):
         data = json.dumps({**body, "stream": chance.random() < 0.5}).encode()
-        with self.server.socket() as made:
+        with self.server.socket(LIMIT_S) as made:
             made.sendall(head("POST", "/v1/chat/completions", len(data)) + data)
             time.sleep(3 * chance.random())
         with self.lock:
