@@ -28,8 +28,9 @@ struct EngineOptions {
   int draft_exact_layers = -1;
   std::string chat_template;  // the text of one to use instead of the model's; empty: the model's
   std::string random_shape;   // instead of a file: random weights of this architecture (bench)
-  // A folder that keeps chunks of prompts for later processes, made if it is not there; empty:
-  // none. Answers do not depend on it, nor does a request ever fail because of it.
+  // A folder that keeps the prompt store's chunks for later processes, made if it is not there;
+  // empty: none. No request fails because of it, and answers depend on it with PromptReuse::kAll
+  // alone.
   std::string prompt_store;
   uint64_t prompt_store_bytes = uint64_t{8} << 30;  // that its files take at most
 };

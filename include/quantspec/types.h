@@ -26,9 +26,16 @@ enum class CacheKind {
   kFull,          // one dense segment: 16-bit, or float32 when weights are float32
 };
 
-// Whether a session takes chunks of prompts that other sequences of the engine have read, and gives
-// them its own. Answers do not depend on it.
-enum class PromptReuse { kPrompts, kNone };
+// What a session takes of the chunks of 256 tokens that other sequences of the engine left in the
+// prompt store, and leaves there itself.
+enum class PromptReuse {
+  kPrompts,  // chunks that hold prompts alone: answers do not depend on what was stored
+  // Chunks that hold or follow generated tokens, too, so that a conversation's next turn does not
+  // read the last answer again. They are what was generated, which may differ in the last bits of
+  // what reading the same tokens computes, and so may the answers behind it.
+  kAll,
+  kNone,
+};
 
 // Which view of model and cache a step reads.
 enum class Reader {

@@ -164,9 +164,11 @@ void HierarchicalCache::Rewind(int length) {
   if (length <= first_generated_) first_generated_ = std::numeric_limits<int>::max();
 }
 
-void HierarchicalCache::AttachChunk(Backend& backend, std::span<const int32_t> slots,
+void HierarchicalCache::AttachChunk(Backend& backend, std::span<const int32_t> slots, RowKind kind,
                                     std::span<const DenseSegment> rows) {
-  QS_CHECK(length_ == committed_ && length_ == Sealed() && IsShareable());
+  QS_CHECK(length_ == committed_ && length_ == Sealed());
+  QS_CHECK(kind == RowKind::kDecode || PromptTokens() == committed_);
+  if (kind == RowKind::kDecode) first_generated_ = std::min(first_generated_, length_);
   rings_.LoadChunk(backend, length_, rows);
   for (const int32_t slot : slots) {
     access_.pool->Share(slot);

@@ -8,6 +8,7 @@
 // 1] Layers with a window have no part in this: they keep that window in 16 bits.
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -31,8 +32,8 @@ class HierarchicalCache : public KvCache {
   bool CanRewind(int length) const override;
   void Rewind(int length) override;
   std::span<const int32_t> Slots() const override { return slots_; }
-  bool IsShareable() const override { return first_generated_ >= committed_; }
-  void AttachChunk(Backend& backend, std::span<const int32_t> slots,
+  int PromptTokens() const override { return std::min(first_generated_, committed_); }
+  void AttachChunk(Backend& backend, std::span<const int32_t> slots, RowKind kind,
                    std::span<const DenseSegment> rows = {}) override;
   void ReplaceLastChunk(std::span<const int32_t> slots) override;
   bool Promise(int slots) override;
@@ -64,7 +65,8 @@ class HierarchicalCache : public KvCache {
   std::vector<int32_t> slots_;     // of the sealed groups, in order
   int32_t* slot_table_ = nullptr;  // the same, device memory
   int promised_ = 0;               // reserved in the pool; those in slots_ included unless it grows
-  // Position of the first committed row that is not a prompt's.
+  // Position of the first committed row that is not a prompt's; of attached chunks, the first one's
+  // beginning.
   int first_generated_ = std::numeric_limits<int>::max();
 };
 

@@ -69,17 +69,20 @@ class KvCache {
 
   // The slots of the sealed groups, in order; none in a full cache.
   virtual std::span<const int32_t> Slots() const { return {}; }
-  // True if sealed chunks may be shared with other sequences: every committed row is a prompt's.
-  virtual bool IsShareable() const { return false; }
-  // Appends a chunk that is sealed already. IsShareable(), and every token is sealed. `rows` are
-  // what SaveChunk left of it; empty: nothing will be read of its layers with a window.
-  virtual void AttachChunk(Backend&, std::span<const int32_t> /*slots*/,
+  // Committed tokens from the beginning on whose rows are a prompt's, without a gap.
+  virtual int PromptTokens() const { return 0; }
+  // Appends a chunk that is sealed already, behind tokens that are all sealed; kDecode: not all of
+  // its rows are a prompt's. `rows` are what SaveLastChunk left of it; empty: nothing will be read
+  // of its layers with a window.
+  virtual void AttachChunk(Backend&, std::span<const int32_t> /*slots*/, RowKind /*kind*/,
                            std::span<const DenseSegment> /*rows*/ = {}) {}
   // Puts equal slots in the place of the last chunk's own ones.
   virtual void ReplaceLastChunk(std::span<const int32_t>) {}
-  // Copies the last chunk's rows of the layers with a window, a segment of kChunkTokens rows each.
+  // Copies the rows of the last sealed chunk, just after that was sealed, of the layers with a
+  // window: a segment of kChunkTokens rows each. CanSaveLastChunk: a copy has not all of them.
+  bool CanSaveLastChunk() const { return rings_.CanSaveChunk(Sealed() - kChunkTokens); }
   void SaveLastChunk(Backend& backend, std::span<const DenseSegment> rows) const {
-    rings_.SaveChunk(backend, length_ - kChunkTokens, rows);
+    rings_.SaveChunk(backend, Sealed() - kChunkTokens, rows);
   }
 
   // Makes sure that `slots` more groups can be sealed or attached, as far as the context goes;

@@ -131,13 +131,32 @@ TEST(HierarchicalCache, RewindsToChunksThatAreSealed) {
     EXPECT_FALSE(user.cache().CanRewind(length)) << length;
   }
   EXPECT_TRUE(user.cache().CanRewind(740));
-  EXPECT_FALSE(user.cache().IsShareable());
+  EXPECT_EQ(user.cache().PromptTokens(), 700);
   user.cache().Rewind(256);
-  EXPECT_TRUE(user.cache().IsShareable()) << "the generated rows are gone";
+  user.Prompt(256);
+  EXPECT_EQ(user.cache().PromptTokens(), 512) << "the generated rows are gone";
+  user.cache().Rewind(256);
   fresh.Prompt(256);
   EXPECT_EQ(user.DigestValue(), fresh.DigestValue());
   user.Prompt(10);
   user.ExpectContents();
+}
+
+TEST(HierarchicalCache, KnowsWhichRowsArePrompts) {
+  World world(20);
+  CacheUser first(world, CacheKind::kHierarchical, 1000),
+      second(world, CacheKind::kHierarchical, 1000);
+  first.Prompt(512);
+  KvCache& cache = second.cache();
+  cache.AttachChunk(second.backend(), first.cache().Slots().first(2), RowKind::kPrompt);
+  cache.AttachChunk(second.backend(), first.cache().Slots().subspan(2, 2), RowKind::kDecode);
+  EXPECT_EQ(cache.Length(), 512);
+  EXPECT_EQ(cache.PromptTokens(), 256);
+  second.Prompt(300);
+  EXPECT_EQ(cache.PromptTokens(), 256) << "prompts behind generated tokens do not count";
+  cache.Rewind(256);
+  second.Prompt(10);
+  EXPECT_EQ(cache.PromptTokens(), 266);
 }
 
 TEST(HierarchicalCache, SharesChunksAndNeverCopiesThem) {
@@ -146,8 +165,10 @@ TEST(HierarchicalCache, SharesChunksAndNeverCopiesThem) {
       second(world, CacheKind::kHierarchical, 1000);
   first.Prompt(600);
   const int free = world.pool->free_slots();
-  second.cache().AttachChunk(second.backend(), first.cache().Slots().first(2));
-  second.cache().AttachChunk(second.backend(), first.cache().Slots().subspan(2, 2));
+  second.cache().AttachChunk(second.backend(), first.cache().Slots().first(2), RowKind::kPrompt);
+  second.cache().AttachChunk(second.backend(), first.cache().Slots().subspan(2, 2),
+                             RowKind::kPrompt);
+  EXPECT_EQ(second.cache().PromptTokens(), 512);
   EXPECT_EQ(world.pool->free_slots(), free);
   EXPECT_EQ(second.cache().Length(), 512);
   second.Prompt(88);

@@ -79,11 +79,14 @@ void WindowRings::Rewind(int length) {
   for (Ring& ring : rings_) ring.kept_from = std::min(ring.kept_from, length);
 }
 
+bool WindowRings::CanSaveChunk(int begin) const {
+  return std::ranges::all_of(rings_, [&](const Ring& ring) { return begin >= ring.kept_from; });
+}
+
 void WindowRings::SaveChunk(Backend& backend, int begin,
                             std::span<const DenseSegment> chunk) const {
-  QS_CHECK(chunk.size() == rings_.size());
+  QS_CHECK(chunk.size() == rings_.size() && CanSaveChunk(begin));
   for (size_t i = 0; i < rings_.size(); ++i) {
-    QS_CHECK(begin >= rings_[i].kept_from);
     ForStretches(rings_[i], begin, begin + kChunkTokens,
                  [&](int64_t row, int64_t rows, int64_t position) {
                    backend.CopyKv(geometry_, rings_[i].rows, row, rows, chunk[i], position - begin);

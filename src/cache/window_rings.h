@@ -33,7 +33,10 @@ class WindowRings {
   bool CanRewind(int length) const;
   void Rewind(int length);
 
+  // True if the rows of positions from `begin` on are there.
+  bool CanSaveChunk(int begin) const;
   // Copies the rows of tokens [begin, begin + 2 kKvGroup) to `chunk`, a segment of each ring.
+  // CanSaveChunk(begin).
   void SaveChunk(Backend& backend, int begin, std::span<const DenseSegment> chunk) const;
   // Takes over what SaveChunk left; `chunk` empty: those rows are not there.
   void LoadChunk(Backend& backend, int begin, std::span<const DenseSegment> chunk);

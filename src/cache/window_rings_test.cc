@@ -186,6 +186,7 @@ TEST(WindowRings, RestoreStoredChunks) {
     for (int chunk = 0; chunk < 4; ++chunk) {
       second.cache().AttachChunk(
           second.backend(), first.cache().Slots().subspan(2 * static_cast<size_t>(chunk), 2),
+          RowKind::kPrompt,
           chunk + needed >= 4 ? rows.Block(chunk) : std::span<const DenseSegment>{});
     }
     second.ExpectContents();

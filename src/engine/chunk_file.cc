@@ -46,10 +46,11 @@ ChunkKey RootKey(const Sha256Hash& fingerprint, std::string_view salt) {
   return hash.Finish();
 }
 
-ChunkKey ChildKey(const ChunkKey& parent, std::span<const Token> tokens) {
+ChunkKey ChildKey(const ChunkKey& parent, std::span<const Token> tokens, ChunkKind kind) {
   Sha256 hash;
   hash.Add(std::as_bytes(std::span(parent)));
   hash.Add(std::as_bytes(tokens));
+  if (kind == ChunkKind::kGenerated) hash.Add("generated\n");
   return hash.Finish();
 }
 

@@ -1,4 +1,4 @@
-// A chunk of a prompt as a file (docs/formats/qsg.md): a header that says whose keys and values
+// A stored chunk as a file (docs/formats/qsg.md): a header that says whose keys and values
 // these are, then sections of bytes, all under checksums. Reading never trusts what it reads: the
 // header that the file must have is made anew and compared.
 #pragma once
@@ -21,7 +21,13 @@ using ChunkKey = Sha256Hash;
 
 // What stands before the first chunk. Prompts with different salts share nothing.
 ChunkKey RootKey(const Sha256Hash& fingerprint, std::string_view salt);
-ChunkKey ChildKey(const ChunkKey& parent, std::span<const Token> tokens);
+
+// Whether a chunk and all before it hold rows of prompts alone, or it holds or follows generated
+// ones. The same tokens have a key of each kind.
+enum class ChunkKind : uint8_t { kPrompt, kGenerated };
+// `parent` is the key of a prompt's chunk, or a root's, if `kind` is kPrompt.
+ChunkKey ChildKey(const ChunkKey& parent, std::span<const Token> tokens,
+                  ChunkKind kind = ChunkKind::kPrompt);
 
 struct ChunkIdentity {
   Sha256Hash fingerprint{};  // of all that the bytes depend on besides the tokens

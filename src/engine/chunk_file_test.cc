@@ -76,10 +76,11 @@ TEST_F(ChunkFileTest, IsNoOtherChunks) {
   EXPECT_FALSE(ChunkLayout(sections).IsIntact(identity_, file_));
 }
 
-TEST_F(ChunkFileTest, KeysFollowTokensSaltAndFingerprint) {
+TEST_F(ChunkFileTest, KeysFollowTokensKindSaltAndFingerprint) {
   auto tokens = tokens_;
   ++tokens[5];
   EXPECT_NE(ChildKey(identity_.parent, tokens), identity_.key);
+  EXPECT_NE(ChildKey(identity_.parent, tokens_, ChunkKind::kGenerated), identity_.key);
   EXPECT_NE(RootKey(fingerprint_, ""), identity_.parent);
   Sha256Hash other = fingerprint_;
   ++other[0];

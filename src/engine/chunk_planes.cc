@@ -1,6 +1,9 @@
 #include "engine/chunk_planes.h"
 
 #include <array>
+#include <vector>
+
+#include "base/check.h"
 
 namespace quantspec {
 namespace {
@@ -63,6 +66,26 @@ void UploadSlots(const Backend& backend, const GroupPool& pool, std::span<const 
   ForEachStretch(pool, slots, [&](std::byte* device, size_t section, size_t offset, size_t bytes) {
     backend.Upload(layout.Section(file, section).data() + offset, bytes, device);
   });
+}
+
+bool SlotsAreEqual(const Backend& backend, const GroupPool& pool, std::span<const int32_t> a,
+                   std::span<const int32_t> b) {
+  QS_CHECK(a.size() == b.size());
+  bool are_equal = true;
+  std::vector<std::byte> of_a, of_b;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const std::ptrdiff_t distance = b[i] - a[i];
+    const auto compare = [&](const std::byte* device, size_t, size_t, size_t bytes) {
+      if (!are_equal) return;
+      of_a.resize(bytes);
+      of_b.resize(bytes);
+      backend.Download(device, bytes, of_a.data());
+      backend.Download(device + distance * static_cast<std::ptrdiff_t>(bytes), bytes, of_b.data());
+      are_equal = of_a == of_b;
+    };
+    ForEachStretch(pool, a.subspan(i, 1), compare);
+  }
+  return are_equal;
 }
 
 }  // namespace quantspec

@@ -19,5 +19,8 @@ void DownloadSlots(const Backend& backend, const GroupPool& pool, std::span<cons
                    const ChunkLayout& layout, std::span<std::byte> file);
 void UploadSlots(const Backend& backend, const GroupPool& pool, std::span<const int32_t> slots,
                  const ChunkLayout& layout, std::span<const std::byte> file);
+// True if `a` and `b`, as many slots, hold the same bytes. The caller has the turn.
+bool SlotsAreEqual(const Backend& backend, const GroupPool& pool, std::span<const int32_t> a,
+                   std::span<const int32_t> b);
 
 }  // namespace quantspec

@@ -44,23 +44,35 @@ PromptStore::Node* PromptStore::Root(std::string_view salt) {
   return roots_.emplace(salt, std::move(root)).first->second.get();
 }
 
-PromptStore::Node* PromptStore::Find(Node* parent, std::span<const Token> tokens) {
+PromptStore::Node* PromptStore::FindKind(Node& parent, std::span<const Token> tokens,
+                                         ChunkKind kind) {
   QS_CHECK(tokens.size() == kChunkTokens);
-  for (const auto& child : At(parent).children) {
-    if (!std::ranges::equal(child->tokens, tokens)) continue;
+  for (const auto& child : parent.children) {
+    if (child->kind != kind || !std::ranges::equal(child->tokens, tokens)) continue;
     child->last_used = ++clock_;
     return child.get();
   }
   return nullptr;
 }
 
+PromptStore::Node* PromptStore::Find(Node* parent, std::span<const Token> tokens,
+                                     PromptReuse reuse) {
+  Node* found = FindKind(At(parent), tokens, ChunkKind::kPrompt);
+  if (found == nullptr && reuse == PromptReuse::kAll) {
+    found = FindKind(At(parent), tokens, ChunkKind::kGenerated);
+  }
+  return found;
+}
+
 PromptStore::Node* PromptStore::Add(Node* parent, std::span<const Token> tokens,
-                                    std::span<const int32_t> slots) {
-  if (Node* found = Find(parent, tokens)) return found;
+                                    std::span<const int32_t> slots, ChunkKind kind) {
+  if (Node* found = FindKind(At(parent), tokens, kind)) return found;
   QS_CHECK(slots.size() == kChunkSlots);
   auto node = std::make_unique<Node>();
   node->parent = &At(parent);
-  node->key = ChildKey(node->parent->key, tokens);
+  QS_CHECK(kind == ChunkKind::kGenerated || node->parent->kind == ChunkKind::kPrompt);
+  node->key = ChildKey(node->parent->key, tokens, kind);
+  node->kind = kind;
   std::ranges::copy(tokens, node->tokens.begin());
   std::ranges::copy(slots, node->slots.begin());
   node->last_used = ++clock_;
@@ -71,11 +83,12 @@ PromptStore::Node* PromptStore::Add(Node* parent, std::span<const Token> tokens,
   return siblings.back().get();
 }
 
-int PromptStore::CountHeld(std::string_view salt, std::span<const Token> prompt) {
+int PromptStore::CountHeld(std::string_view salt, std::span<const Token> prompt,
+                           PromptReuse reuse) {
   int held = 0;
   Node* node = Root(salt);
   for (; prompt.size() > kChunkTokens; prompt = prompt.subspan(kChunkTokens)) {
-    node = Find(node, prompt.first(kChunkTokens));
+    node = Find(node, prompt.first(kChunkTokens), reuse);
     if (node == nullptr || pool_.holders(node->slots.back()) == 0) break;
     held += kChunkSlots;
   }
@@ -83,17 +96,29 @@ int PromptStore::CountHeld(std::string_view salt, std::span<const Token> prompt)
 }
 
 PromptStore::Node* PromptStore::Restore(Node* parent, std::span<const Token> tokens,
-                                        const PoolAccess& access) {
+                                        const PoolAccess& access, PromptReuse reuse) {
   if (disk_ == nullptr) return nullptr;
   Node& before = At(parent);
-  const ChunkKey key = ChildKey(before.key, tokens);
-  const std::span<const std::byte> file = disk_->Load(before.key, key, tokens);
+  Node* node = nullptr;
+  if (before.kind == ChunkKind::kPrompt) {
+    node = RestoreKind(before, tokens, access, ChunkKind::kPrompt);
+  }
+  if (node == nullptr && reuse == PromptReuse::kAll) {
+    node = RestoreKind(before, tokens, access, ChunkKind::kGenerated);
+  }
+  return node;
+}
+
+PromptStore::Node* PromptStore::RestoreKind(Node& parent, std::span<const Token> tokens,
+                                            const PoolAccess& access, ChunkKind kind) {
+  const ChunkKey key = ChildKey(parent.key, tokens, kind);
+  const std::span<const std::byte> file = disk_->Load(parent.key, key, tokens);
   if (file.empty()) return nullptr;
   std::array<int32_t, kChunkSlots> slots;
-  int32_t last = before.parent == nullptr ? -1 : before.slots.back();
+  int32_t last = parent.parent == nullptr ? -1 : parent.slots.back();
   for (int32_t& slot : slots) last = slot = TakeSlot(access, last);
   UploadSlots(*backend_, pool_, slots, disk_->layout(), file);
-  Node* node = Add(&before, tokens, slots);
+  Node* node = Add(&parent, tokens, slots, kind);
   for (const int32_t slot : slots) pool_.Release(slot);
   return node;
 }

@@ -1,9 +1,10 @@
-// Chunks of prompts that were computed before, found by their tokens: a trie whose nodes are chunks
-// of kChunkTokens tokens and hold a reference on the chunk's slots. A chunk's keys and values
-// depend on its tokens and those before it alone, so using a stored chunk changes no bit of an
-// answer. With a store on disk, chunks are written there and found again by later processes. Of
-// layers with a window, a chunk may also hold its rows, in memory that is scarcer than slots: what
-// no sequence has taken goes first, then what was not taken for longest.
+// Chunks that were computed before, found by their tokens: a trie whose nodes are chunks of
+// kChunkTokens tokens and hold a reference on the chunk's slots. The keys and values of a prompt's
+// chunk depend on its tokens and those before it alone, so using it changes no bit of an answer.
+// Chunks that hold or follow generated tokens stand beside them for PromptReuse::kAll alone. With a
+// store on disk, chunks are written there and found again by later processes. Of layers with a
+// window, a chunk may also hold its rows, in memory that is scarcer than slots: what no sequence
+// has taken goes first, then what was not taken for longest.
 #pragma once
 
 #include <array>
@@ -34,7 +35,8 @@ class PromptStore {
     std::vector<std::unique_ptr<Node>> children;
     uint64_t last_used = 0;
     ChunkKey key{};
-    int rows = kNoRows;  // a block of the rows' memory
+    ChunkKind kind = ChunkKind::kPrompt;  // kGenerated: all that follow are, too
+    int rows = kNoRows;                   // a block of the rows' memory
     bool gave_rows = false;
   };
   static constexpr int kNoRows = -1;
@@ -52,16 +54,20 @@ class PromptStore {
   // What stands before the first chunks of prompts with this salt. Valid until the next call.
   Node* Root(std::string_view salt);
   // The chunk of `tokens` behind `parent` (null: the root of no salt); null if it is not stored.
-  // Valid while somebody else holds its slots.
-  Node* Find(Node* parent, std::span<const Token> tokens);
-  // Stores a chunk, whose slots it takes a reference on, unless it is there; returns the stored
-  // one.
-  Node* Add(Node* parent, std::span<const Token> tokens, std::span<const int32_t> slots);
-  // Slots of the chunks that `prompt` begins with and that sequences hold now.
-  int CountHeld(std::string_view salt, std::span<const Token> prompt);
-  // Reads the chunk from disk into free slots of the pool, which `access` supplies; null if it is
-  // not there.
-  Node* Restore(Node* parent, std::span<const Token> tokens, const PoolAccess& access);
+  // With kAll one of either kind, rather the prompt's. Valid while somebody else holds its slots.
+  Node* Find(Node* parent, std::span<const Token> tokens,
+             PromptReuse reuse = PromptReuse::kPrompts);
+  // Stores a chunk, whose slots it takes a reference on, unless one of that kind is there; returns
+  // the stored one.
+  Node* Add(Node* parent, std::span<const Token> tokens, std::span<const int32_t> slots,
+            ChunkKind kind = ChunkKind::kPrompt);
+  // Slots of the chunks that `prompt` begins with, as Find finds them, and that sequences hold now.
+  int CountHeld(std::string_view salt, std::span<const Token> prompt,
+                PromptReuse reuse = PromptReuse::kPrompts);
+  // Reads the chunk from disk, of the kinds that Find looks for, into free slots of the pool, which
+  // `access` supplies; null if it is not there.
+  Node* Restore(Node* parent, std::span<const Token> tokens, const PoolAccess& access,
+                PromptReuse reuse = PromptReuse::kPrompts);
   // A sequence uses the chunk: keeps it on disk, too.
   void Use(const Node& node);
   // Drops the least recently used chunk that no sequence uses and no other follows; false if there
@@ -76,6 +82,9 @@ class PromptStore {
   std::span<const DenseSegment> AddRows(Node* node);
 
  private:
+  Node* FindKind(Node& parent, std::span<const Token> tokens, ChunkKind kind);
+  Node* RestoreKind(Node& parent, std::span<const Token> tokens, const PoolAccess& access,
+                    ChunkKind kind);
   Node* Oldest(Node& node) const;
   bool IsUnused(const Node& node) const;
   void ReleaseRows(Node& node);

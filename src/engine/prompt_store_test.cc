@@ -76,6 +76,41 @@ TEST_F(PromptStoreTest, EvictsTheLeastRecentlyUsedLeafThatNobodyUses) {
   (void)d;
 }
 
+TEST_F(PromptStoreTest, KeepsGeneratedChunksForThoseWhoTakeAll) {
+  const auto add = [&](PromptStore::Node* parent, Token first, ChunkKind kind) {
+    const auto slots = TakeSlots();
+    PromptStore::Node* node = store_.Add(parent, ChunkOf(first), slots, kind);
+    Release(slots);
+    return node;
+  };
+  PromptStore::Node* question = add(nullptr, 0, ChunkKind::kPrompt);
+  PromptStore::Node* answer = add(question, 1, ChunkKind::kGenerated);
+  PromptStore::Node* next = add(answer, 2, ChunkKind::kGenerated);
+  EXPECT_EQ(store_.Find(question, ChunkOf(1)), nullptr);
+  EXPECT_EQ(store_.Find(question, ChunkOf(1), PromptReuse::kAll), answer);
+  EXPECT_EQ(store_.Find(answer, ChunkOf(2), PromptReuse::kAll), next);
+  std::vector<Token> all;
+  for (const Token first : {0, 1, 2}) {
+    const Chunk chunk = ChunkOf(first);
+    all.insert(all.end(), chunk.begin(), chunk.end());
+  }
+  all.push_back(5);
+  for (const PromptStore::Node* node : {question, answer, next}) {
+    for (const int32_t slot : node->slots) pool_.Hold(slot);
+  }
+  EXPECT_EQ(store_.CountHeld({}, all), 2);
+  EXPECT_EQ(store_.CountHeld({}, all, PromptReuse::kAll), 6);
+  // The same tokens, read as a prompt: beside it, and rather taken.
+  PromptStore::Node* read = add(question, 1, ChunkKind::kPrompt);
+  EXPECT_NE(read, answer);
+  EXPECT_NE(read->key, answer->key);
+  EXPECT_NE(next->key, ChildKey(answer->key, ChunkOf(2)));
+  EXPECT_EQ(store_.chunks(), 4);
+  EXPECT_EQ(store_.Find(question, ChunkOf(1)), read);
+  EXPECT_EQ(store_.Find(question, ChunkOf(1), PromptReuse::kAll), read);
+  EXPECT_EQ(store_.Find(read, ChunkOf(2), PromptReuse::kAll), nullptr);
+}
+
 // Memory for the rows of two chunks.
 class PromptStoreRows : public PromptStoreTest {
  protected:

@@ -199,7 +199,8 @@ class SchedulerImpl : public Scheduler {
     const int tokens = waiting.size.reserve;
     if (options_.session.reuse == PromptReuse::kNone) return tokens;
     const Request& request = waiting.job->request;
-    const int held = core_.store()->CountHeld(SaltOf(request), request.prompt);
+    const int held =
+        core_.store()->CountHeld(SaltOf(request), request.prompt, options_.session.reuse);
     return std::max(tokens - held * kKvGroup, 1);
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 
 #include "base/check.h"
 #include "engine/chunk_planes.h"
@@ -76,6 +77,7 @@ Sequence::Sequence(Sequence& other, const SequenceSpec& spec)
 
 Sequence::~Sequence() {
   const Turn turn(core_.turns());
+  StoreTail();
   cache_.reset();
 }
 
@@ -143,8 +145,8 @@ std::vector<PromptStore::Node*> Sequence::FindStored(size_t most) {
        begin += kChunkTokens, parent = found.back()) {
     if (begin + kChunkTokens > end) break;
     const auto chunk = std::span<const Token>(tokens_).subspan(begin, kChunkTokens);
-    PromptStore::Node* node = store.Find(parent, chunk);
-    if (node == nullptr) node = store.Restore(parent, chunk, core_.Pool());
+    PromptStore::Node* node = store.Find(parent, chunk, spec_.reuse);
+    if (node == nullptr) node = store.Restore(parent, chunk, core_.Pool(), spec_.reuse);
     if (node == nullptr) break;
     found.push_back(node);
   }
@@ -168,7 +170,9 @@ bool Sequence::TakeStoredChunks() {
   for (size_t i = 0; i < count; ++i) {
     std::span<const DenseSegment> rows;
     if (i + needed >= count) rows = core_.store()->TakeRows(found[i]);
-    cache_->AttachChunk(core_.backend(), found[i]->slots, rows);
+    const bool is_prompt = found[i]->kind == ChunkKind::kPrompt;
+    cache_->AttachChunk(core_.backend(), found[i]->slots,
+                        is_prompt ? RowKind::kPrompt : RowKind::kDecode, rows);
     core_.store()->Use(*found[i]);
     path_.push_back(found[i]);
     cached_tokens_ += kChunkTokens;
@@ -176,22 +180,53 @@ bool Sequence::TakeStoredChunks() {
   return count > 0;
 }
 
-// Offers the chunk that was just sealed to other sequences.
 void Sequence::StoreChunk() {
-  const size_t length = static_cast<size_t>(Length());
-  if (!CanShare() || length % kChunkTokens != 0 || (path_.size() + 1) * kChunkTokens != length) {
-    return;
-  }
+  const int end = cache_->Sealed();
+  if (!CanShare() || end == 0 || end % kChunkTokens != 0) return;
+  const auto begin = static_cast<size_t>(end - kChunkTokens);
+  if (path_.size() * kChunkTokens != begin) return;
   const auto slots = cache_->Slots().last(PromptStore::kChunkSlots);
+  const auto kind = cache_->PromptTokens() >= end ? ChunkKind::kPrompt : ChunkKind::kGenerated;
   PromptStore::Node* node = core_.store()->Add(
-      StoredParent(), std::span<const Token>(tokens_).subspan(length - kChunkTokens, kChunkTokens),
-      slots);
-  // Somebody else computed the same meanwhile: one of the two copies is enough.
-  if (!std::ranges::equal(node->slots, slots)) cache_->ReplaceLastChunk(node->slots);
+      StoredParent(), std::span<const Token>(tokens_).subspan(begin, kChunkTokens), slots, kind);
+  if (!std::ranges::equal(node->slots, slots)) {
+    // Somebody else has the same tokens meanwhile. Where that is the same chunk, one of the two
+    // copies is enough; generated ones may differ, and an answer goes on over its own.
+    const GroupPool& pool = *core_.Pool().pool;
+    if (kind == ChunkKind::kGenerated &&
+        !SlotsAreEqual(core_.backend(), pool, node->slots, slots)) {
+      return;
+    }
+    cache_->ReplaceLastChunk(node->slots);
+    policy_->MoveSlots();
+  }
   core_.store()->Use(*node);
-  const auto rows = core_.store()->AddRows(node);
-  if (!rows.empty()) cache_->SaveLastChunk(core_.backend(), rows);
+  if (cache_->CanSaveLastChunk()) {
+    const auto rows = core_.store()->AddRows(node);
+    if (!rows.empty()) cache_->SaveLastChunk(core_.backend(), rows);
+  }
   path_.push_back(node);
+}
+
+void Sequence::StoreGenerated() noexcept {
+  if (spec_.reuse != PromptReuse::kAll) return;
+  try {
+    StoreChunk();
+  } catch (const std::exception&) {
+  }
+}
+
+void Sequence::StoreTail() noexcept {
+  if (spec_.reuse != PromptReuse::kAll || !CanShare() || is_reading() || is_out()) return;
+  cache_->Truncate(cache_->Committed());
+  const size_t whole = static_cast<size_t>(Length() / kChunkTokens);
+  if (path_.size() + 1 != whole) return;  // nothing is new, or not all before it is stored
+  try {
+    if (!cache_->Promise(1)) return;
+    cache_->StartPrompt(core_.backend());
+    StoreChunk();
+  } catch (const std::exception&) {
+  }
 }
 
 bool Sequence::AdvancePrompt(int most) {
@@ -202,6 +237,7 @@ bool Sequence::AdvancePrompt(int most) {
       cache_->StartPrompt(core_.backend());
       policy_->Forget();
       is_started_ = true;
+      StoreGenerated();
     }
     slice_rows_ = 0;
     if (TakeStoredChunks()) return false;
@@ -302,7 +338,9 @@ void Sequence::Commit(int length) {
 void Sequence::CommitInTurn(int length) {
   if (length < logits_length_) logits_length_ = kNoLogits;
   cache_->Truncate(length);
+  const int sealed = cache_->Sealed();
   cache_->Commit(core_.backend(), RowKind::kDecode);
+  if (cache_->Sealed() > sealed) StoreGenerated();
 }
 
 void Sequence::KeepLogits(std::span<const float> logits) {
@@ -313,6 +351,7 @@ void Sequence::KeepLogits(std::span<const float> logits) {
 
 void Sequence::Rewind(int length) {
   const Turn turn(core_.turns());
+  if (length < cache_->Committed()) StoreTail();
   tokens_.resize(static_cast<size_t>(length));
   if (length == cache_->Committed()) return;
   logits_length_ = kNoLogits;

@@ -115,7 +115,11 @@ class Sequence : public SequenceModel {
 
  private:
   Sequence(Sequence& other, const SequenceSpec& spec);  // Fork's
-  bool CanShare() const { return spec_.reuse == PromptReuse::kPrompts && cache_->IsShareable(); }
+  // True if stored chunks may follow, and sealed ones be stored.
+  bool CanShare() const {
+    if (spec_.reuse == PromptReuse::kNone || spec_.cache.kind == CacheKind::kFull) return false;
+    return spec_.reuse == PromptReuse::kAll || cache_->PromptTokens() == cache_->Committed();
+  }
   // What the next chunk of a prompt follows in the store.
   PromptStore::Node* StoredParent() {
     return path_.empty() ? core_.store()->Root(spec_.salt) : path_.back();
@@ -125,7 +129,13 @@ class Sequence : public SequenceModel {
   bool TakeStoredChunks();
   // Chunks that continue the path in the prompt store, at most `most`.
   std::vector<PromptStore::Node*> FindStored(size_t most);
+  // Offers the chunk that was just sealed to other sequences.
   void StoreChunk();
+  // With kAll: the same of a chunk that decoding sealed. What cannot be stored is read again.
+  void StoreGenerated() noexcept;
+  // With kAll, before the tail is forgotten: seals the whole chunk that decoding left in it, as the
+  // next prompt would, and stores that.
+  void StoreTail() noexcept;
   void FinishRows();
 
   EngineCore& core_;
@@ -137,7 +147,8 @@ class Sequence : public SequenceModel {
   std::vector<float> logits_;
   static constexpr int kNoLogits = -1;
   int logits_length_ = kNoLogits;  // tokens up to the one that logits_ are of
-  // The stored chunks that the sequence begins with; it holds their slots.
+  // The stored chunks that the sequence begins with; it holds their slots. Shorter than what is
+  // sealed if its own chunks are others, or came back from a copy.
   std::vector<PromptStore::Node*> path_;
   std::unique_ptr<KvCache> cache_;  // ~Sequence resets it under a turn, as it releases pool slots
 
