@@ -165,7 +165,7 @@ Command AddChat(CLI::App& app) {
           "where typed messages are kept, empty: nowhere (default: a file under ~/.local/state)")
       ->type_name("FILE");
   AddGenerateOptions(*command, options->generate);
-  AddPromptStoreOptions(*command, options->model.engine);
+  AddPromptStoreOptions(*command, options->model, PromptReuse::kAll);
   AddModelOptions(*command, options->model, JsonOption::kNo);
   command->footer(std::string("Commands in a conversation:\n") + kChatCommands +
                   "\n"

@@ -120,6 +120,7 @@ Json ResultJson(const Options& options, const Answer& answer, const Session& ses
   json["finish_reason"] = FinishName(answer.finish);
   json["context_full"] = answer.result.context_full;
   json.update(StatsJson(stats));
+  json["reuse"] = NameOf(ReuseChoices(), options.model.session.reuse);
   json["draft"] = DraftName(options.model.session.draft);
   json["cache_digest"] = session.CacheDigest();
   json["context"] = session.context();
@@ -185,7 +186,7 @@ Command AddGenerate(CLI::App& app) {
   AddText(*command, "--system", options->system, "a system message for the chat template");
   AddChatTemplate(*command, options->chat_template);
   AddGenerateOptions(*command, options->generate);
-  AddPromptStoreOptions(*command, options->model.engine);
+  AddPromptStoreOptions(*command, options->model, PromptReuse::kPrompts);
   AddModelOptions(*command, options->model, JsonOption::kYes);
   command->footer(
       "Examples:\n"

@@ -22,9 +22,23 @@ uint64_t ParseBytes(const std::string& option, const std::string& text) {
 
 }  // namespace
 
-void AddPromptStoreOptions(CLI::App& app, EngineOptions& options) {
+const Choices<PromptReuse>& ReuseChoices() {
+  static const Choices<PromptReuse> choices = {{"prompts", PromptReuse::kPrompts},
+                                               {"all", PromptReuse::kAll}};
+  return choices;
+}
+
+void AddPromptStoreOptions(CLI::App& app, ModelOptions& model, PromptReuse reuse) {
+  EngineOptions& options = model.engine;
+  model.session.reuse = reuse;
+  AddChoice(app, "--reuse", model.session.reuse, ReuseChoices(),
+            "what is kept for later prompts that begin alike: prompts, so that no answer depends "
+            "on what was read before, or all, answers too, so that a conversation's next turn "
+            "reads less; the last bits of its numbers, and rarely its text, may then differ from "
+            "those of a cold start (default: " +
+                NameOf(ReuseChoices(), reuse) + ")");
   AddText(app, "--prompt-store", options.prompt_store,
-          "a folder that keeps what was read of prompts for later runs")
+          "a folder that keeps what --reuse says for later runs")
       ->type_name("DIR");
   AddValue(
       app, "--prompt-store-bytes", "N",

@@ -5,7 +5,9 @@
 
 namespace quantspec::cli {
 
-void AddPromptStoreOptions(CLI::App& app, EngineOptions& options);
+const Choices<PromptReuse>& ReuseChoices();
+// `reuse`: where --reuse is not given.
+void AddPromptStoreOptions(CLI::App& app, ModelOptions& options, PromptReuse reuse);
 // A warning on standard error if the store on disk has stopped.
 void NotePromptStore(const Engine& engine, bool quiet);
 

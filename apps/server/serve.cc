@@ -106,6 +106,7 @@ ServiceOptions MakeServiceOptions(const Options& options, int cache_tokens) {
   service.write_log = [](const std::string& line) { cli::Say(line); };
   service.cache_tokens = cache_tokens;
   service.sequences = options.model.capacity.sequences;
+  service.reuse = cli::NameOf(cli::ReuseChoices(), options.model.session.reuse);
   return service;
 }
 
@@ -204,7 +205,7 @@ cli::Command AddServe(CLI::App& app) {
       "what goes to standard error: a line a request, without its texts, or "
       "with them (default: requests)");
   cli::AddChatTemplate(*command, options->chat_template);
-  cli::AddPromptStoreOptions(*command, options->model.engine);
+  cli::AddPromptStoreOptions(*command, options->model, PromptReuse::kPrompts);
   AddDefaults(*command, *options);
   cli::AddModelOptions(*command, options->model, cli::JsonOption::kNo);
   command->footer(

@@ -36,6 +36,39 @@ class PromptStore(harness.ProgramTest):
         longer = self.answer("--prompt-store", self.store, text=TEXT + TEXT)
         self.assertEqual(longer["cached_tokens"], 512)
 
+    @harness.needs_model
+    def test_what_was_generated_is_found_if_asked_for(self):
+        text = "It was a bright cold day, and the clocks were striking. " * 24
+
+        def ask(prompt, *options):
+            return self.run_json("generate", "--model", harness.MODEL, "--chat", "off", "--prompt",
+                                 prompt, "--max-tokens", 260, "--ignore-eos", "--quiet", *options)
+        first = ask(text, "--reuse", "all", "--prompt-store", self.store)
+        longer = text + first["text"] + " And then?"
+        known = (first["prompt_tokens"] + first["generated_tokens"] - 1) // 256 * 256
+        read = first["prompt_tokens"] // 256 * 256
+        self.assertGreater(known, read)
+        found = ask(longer, "--reuse", "all", "--prompt-store", self.store, "--gamma", 0)
+        self.assertEqual((found["cached_tokens"], found["reuse"]), (known, "all"))
+        by_default = ask(longer, "--prompt-store", self.store)
+        self.assertEqual((by_default["cached_tokens"], by_default["reuse"]), (read, "prompts"))
+        cold = ask(longer)
+        self.assertEqual(by_default["tokens"], cold["tokens"])
+        self.assertEqual(by_default["cache_digest"], cold["cache_digest"])
+        self.assertNotEqual(found["cache_digest"], cold["cache_digest"])
+
+    @harness.needs_model
+    def test_chat_keeps_its_answers(self):
+        def files(*options):
+            folder = self.store.parent / f"store{len(options)}"
+            line = "Tell me more of this. " * 40 + "\n"
+            done = run("chat", "--model", harness.MODEL, "--quiet", "--max-tokens", 260,
+                       "--ignore-eos", "--context", 1024, "--prompt-store", folder, *options,
+                       text=line)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return len(list(folder.rglob("*.qsg")))
+        self.assertGreater(files(), files("--reuse", "prompts"))
+
     def test_nobody_else_may_read_it(self):
         self.answer("--prompt-store", self.store)
         for path in [self.store, *self.store.rglob("*")]:
@@ -58,6 +91,8 @@ class PromptStore(harness.ProgramTest):
         with harness.temporary_file("text") as path:
             done = run("generate", "--model", TINY, "--prompt", "x", "--prompt-store", path)
             self.assert_fails(done, 1, str(path), "prompt store")
+        done = run("generate", "--model", TINY, "--prompt", "x", "--reuse", "some")
+        self.assert_fails(done, 2, "--reuse: found 'some', expected prompts or all")
         done = run("generate", "--model", TINY, "--prompt", "x", "--prompt-store-bytes", "lots")
         self.assert_fails(done, 2, "--prompt-store-bytes")
         done = run("generate", "--model", TINY, "--prompt", "x", "--prompt-store", self.store,

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import server_harness
-from server_harness import MODEL, PROGRAM, Server, ServerTest, parse_events
+from server_harness import GREEDY, MODEL, PROGRAM, Server, ServerTest, parse_events
 
 
 def serve(*arguments):
@@ -142,6 +142,42 @@ class Keys(unittest.TestCase):
         self.assertEqual(cached("alpha"), 0)
         self.assertGreater(cached("alpha"), 0)
         self.assertEqual(cached("beta"), 0)
+
+
+class Reuse(ServerTest):
+    arguments = ("--reuse", "all")
+
+    def cached_by_turn(self, server):
+        """What each turn of a conversation found, and what the turns before had read or said."""
+        letters = server.post("/tokenize", {"content": "abcdef"})[1]["tokens"]
+        messages, cached, known = [], [], [0]
+        for turn in range(3):
+            messages.append({"role": "user", "content": f"question {turn} " * 20})
+            _, body = server.post("/v1/chat/completions", {
+                "messages": messages, **GREEDY, "max_tokens": 300,
+                # Text of which the same tokens are made again.
+                "logit_bias": {str(letter): 100 for letter in letters}})
+            usage = body["usage"]
+            cached.append(usage["prompt_tokens_details"]["cached_tokens"])
+            known.append(usage["prompt_tokens"] + usage["completion_tokens"] - 1)
+            messages.append(body["choices"][0]["message"])
+        return cached, known[:-1]
+
+    def test_the_next_turn_does_not_read_the_answer_again(self):
+        self.assertEqual(self.server.get("/props")[1]["reuse"], "all")
+        cached, known = self.cached_by_turn(self.server)
+        self.assertEqual(cached, [tokens // 256 * 256 for tokens in known])
+
+    def test_by_default_an_answer_is_read_again_as_a_prompt(self):
+        with Server() as server:
+            self.assertEqual(server.get("/props")[1]["reuse"], "prompts")
+            cached, known = self.cached_by_turn(server)
+        self.assertLess(cached[2], known[2] // 256 * 256)
+
+    def test_other_kinds_are_refused(self):
+        done = serve("--model", MODEL, "--reuse", "some")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--reuse: found 'some', expected prompts or all", done.stderr)
 
 
 class Origins(ServerTest):

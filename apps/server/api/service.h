@@ -29,6 +29,7 @@ struct ServiceOptions {
   double drain_s = 30;
   int cache_tokens = 0;
   int sequences = 1;
+  std::string reuse;  // as --reuse names it
 };
 
 // All calls on the I/O thread, but for the constructor and Wake.

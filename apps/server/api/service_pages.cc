@@ -60,6 +60,7 @@ HttpResponse Service::Props(const HttpRequest&) {
        {"n_ctx", served_.context},
        {"total_slots", options_.sequences},
        {"cache_tokens", options_.cache_tokens},
+       {"reuse", options_.reuse},
        {"model_alias", served_.name},
        {"has_chat_template", served_.file->chat() != nullptr},
        {"build_info", "quantspec " + std::string(Version())}});
