@@ -2,20 +2,26 @@
 
     pip install openai litellm langchain-openai llm
     QUANTSPEC_EXECUTABLE=build/release/quantspec python3 tests/server/clients.py MODEL
+
+Besides, the bodies that editors send, and the examples of docs/server.md as they stand there.
 """
 
+import contextlib
+import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-from server_harness import Server
+from server_harness import Server, text_of
 
 QUESTION = [{"role": "user", "content": "What is two plus two?"}]
+GUIDE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "server.md"
 
 
 def check(ok, what):
@@ -89,7 +95,68 @@ def try_llm(address):
                                    "What is two plus two?", *more], capture_output=True, text=True,
                                   env={**os.environ, "LLM_USER_PATH": folder}, check=False)
             check(done.returncode == 0 and done.stdout.strip(),
-                  f"llm {' '.join(more)}: {done.stderr[-200:]}")
+                  f"llm: {more or 'stream'} {done.stderr[-200:]}")
+
+
+def try_editors(server):
+    """What Cline, Continue and LangChain put into their bodies."""
+    parts = [{"type": "text", "text": "What is two"}, {"type": "text", "text": "plus two?"}]
+    chat = {"model": "m", "temperature": 0, "stream": True,
+            "stream_options": {"include_usage": True}}
+    events = server.events("/v1/chat/completions", {
+        **chat, "max_completion_tokens": 9, "prompt_cache_key": "task-1", "cache_salt": "mine",
+        "messages": [{"role": "developer", "content": "Be brief."},
+                     {"role": "user", "content": parts},
+                     {"role": "assistant", "content": None}, *QUESTION],
+        "tools": [], "parallel_tool_calls": True, "reasoning_effort": "low", "user": "me",
+        "n": 1, "store": False, "metadata": {}})
+    usage = events[-2]
+    check(usage["choices"] == [] and 0 < usage["usage"]["completion_tokens"] <= 9,
+          "editors: max_completion_tokens alone, usage last")
+    check(text_of(events), "editors: parts, developer, an assistant without content")
+
+    def answer(content):
+        return server.post("/v1/chat/completions", {
+            "messages": [{"role": "user", "content": content}], "max_tokens": 9,
+            "temperature": 0})[1]["choices"]
+    check(answer("Hi") == answer([{"type": "text", "text": "Hi"}]),
+          "editors: a text and a list of one part are equal")
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer undefined"}
+    body = {"prompt": "Once upon", "n_predict": 16, "temperature": 0, "top_k": 40, "top_p": 1,
+            "min_p": 0, "presence_penalty": 0, "frequency_penalty": 0, "mirostat": 0,
+            "stop": ["<|im_end|>", "\n\n\n"]}
+    events = server.events("/completion", body, headers)
+    whole = server.post("/completion", body, headers=headers)[1]
+    check("".join(e["content"] for e in events) == whole["content"] != "" and events[-1]["stop"] and
+          "predicted_per_second" in events[-1]["timings"], "editors: /completion of llama.cpp")
+
+
+def examples(language):
+    """The client examples of the guide."""
+    text = GUIDE.read_text().split("\n## Clients\n")[1]
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def try_guide(server):
+    def here(text):
+        return text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{server.port}")
+    line, = examples("sh")
+    done = subprocess.run(here(line), shell=True, capture_output=True, text=True, check=True)
+    check(json.loads(done.stdout)["choices"][0]["message"]["content"], "guide: curl")
+    for code in examples("python"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(here(code), {})
+        check(True, "guide: " + re.search(r"^(?:import|from) (\w+)", code, re.M).group(1))
+    yaml = examples("yaml")
+    check(len(yaml) == 2 and all("http://127.0.0.1:8080" in text for text in yaml),
+          "guide: llm and Continue")
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "extra-openai-models.yaml").write_text(here(yaml[0]))
+        pathlib.Path(folder, "keys.json").write_text(json.dumps({"openai": "none"}))
+        program = pathlib.Path(sys.executable).parent / "llm"
+        done = subprocess.run([program, "-m", "quantspec", "Hi"], capture_output=True, text=True,
+                              check=False, env={**os.environ, "LLM_USER_PATH": folder})
+        check(done.returncode == 0 and done.stdout.strip(), "guide: llm " + done.stderr[-200:])
 
 
 def main():
@@ -97,6 +164,8 @@ def main():
         address = f"http://127.0.0.1:{server.port}/v1"
         for client in (try_openai, try_litellm, try_langchain, try_llm):
             client(address)
+        try_editors(server)
+        try_guide(server)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "server/api/order.h"
 
@@ -54,7 +55,32 @@ Json MessageOf(const Json& message, size_t index) {
     Refuse("messages", where + ".content: missing, expected a text");
   }
   changed["content"] = ContentText(content, where);
+  // Most templates read the content of every message, but for one that calls tools instead.
+  if (content.is_null() && message.value("tool_calls", Json()).empty()) changed["content"] = "";
   return changed;
+}
+
+// Gives messages without content an empty one; false if all have some.
+bool FillContents(Json* messages) {
+  bool is_changed = false;
+  for (Json& message : *messages) {
+    if (!message["content"].is_null()) continue;
+    message["content"] = "";
+    is_changed = true;
+  }
+  return is_changed;
+}
+
+std::vector<Token> RenderTokens(const ChatTemplate& chat, ChatRequest request, Json messages) {
+  try {
+    request.messages = DumpJson(messages);
+    return chat.Render(request).tokens;
+  } catch (const Error&) {
+    // Templates that know no tools read the content of a message that calls some, too.
+    if (!FillContents(&messages)) throw;
+  }
+  request.messages = DumpJson(messages);
+  return chat.Render(request).tokens;
 }
 
 Json TemplateVariables(const Fields& fields) {
@@ -102,12 +128,11 @@ std::vector<Token> ReadConversation(const Served& served, const Fields& fields) 
   Json list = Json::array();
   for (size_t i = 0; i < messages->size(); ++i) list.push_back(MessageOf((*messages)[i], i));
   ChatRequest request;
-  request.messages = DumpJson(list);
   // Another server's name for leaving the last message open.
   request.add_generation_prompt = fields.Flag("add_generation_prompt", true);
   const Json variables = TemplateVariables(fields);
   if (!variables.empty()) request.variables = DumpJson(variables);
-  return chat->Render(request).tokens;
+  return RenderTokens(*chat, std::move(request), std::move(list));
 }
 
 std::vector<Token> EncodeRawPrompt(const Tokenizer& tokenizer, std::string_view text) {

@@ -16,17 +16,20 @@ constexpr const char* kTemplate =
 class Orders : public ::testing::Test {
  protected:
   void SetUp() override {
-    EngineOptions options;
-    options.model_path = QS_GOLDEN_DIR "/models/llama-gqa.gguf";
-    options.chat_template = kTemplate;
-    file_ = ModelFile::Open(options);
-    served_.file = file_.get();
+    OpenWith(kTemplate);
     served_.name = "tiny";
     served_.context = 200;
     served_.defaults.max_tokens = 77;
     served_.defaults.sampling.temperature = 1;
   }
 
+  void OpenWith(const std::string& chat_template) {
+    EngineOptions options;
+    options.model_path = QS_GOLDEN_DIR "/models/llama-gqa.gguf";
+    options.chat_template = chat_template;
+    file_ = ModelFile::Open(options);
+    served_.file = file_.get();
+  }
   Order Read(const std::string& body, Dialect dialect = Dialect::kChat) {
     return ReadOrder(dialect, served_, body, /*random_seed=*/99);
   }
@@ -63,6 +66,26 @@ TEST_F(Orders, ReadAConversation) {
   EXPECT_NE(TextOf(order).find("<system>Be brief.\n<user>A\nB\n"), std::string::npos)
       << TextOf(order);
   EXPECT_NE(TextOf(order).find("<user>C\n<assistant>"), std::string::npos);
+}
+
+TEST_F(Orders, GiveAssistantsWithoutContentAnEmptyOne) {
+  OpenWith("{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] }}{% endfor %}");
+  for (const char* more : {"", R"(, "content": null)", R"(, "content": null, "tool_calls": [])",
+                           R"(, "content": null, "tool_calls": [{"type": "function"}])"}) {
+    const Order order = Read(R"({"messages": [{"role": "assistant")" + std::string(more) +
+                             R"(}, {"role": "user", "content": "C"}]})");
+    EXPECT_EQ(TextOf(order), "<assistant><user>C") << more;
+  }
+}
+
+TEST_F(Orders, LeaveCallsOfToolsToTheTemplate) {
+  OpenWith(
+      "{% for m in messages %}{{ 'calls' if m.content is not defined else m.content }}"
+      "{% endfor %}");
+  const Order order = Read(
+      R"({"messages": [{"role": "assistant", "content": null,
+                        "tool_calls": [{"type": "function"}]}]})");
+  EXPECT_EQ(TextOf(order), "calls");
 }
 
 TEST_F(Orders, TakeDefaultsWhereARequestDoesNotSay) {
