@@ -6,7 +6,6 @@
 #include "cli/common.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/stop_text.h"
 
 namespace quantspec::cli {
 

@@ -2,6 +2,8 @@
 // between. An answer never depends on who else is there.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,6 +41,9 @@ struct Request {
   // later; where nobody is left to make room, it ends as in a full context. For answers whose
   // length nobody said.
   int reserve_tokens = 0;
+  // Texts that end the answer, none of them empty: it ends with the token that completes the first
+  // one (kStop), whoever else is there, and so does the cache.
+  std::vector<std::string> stops = {};
   std::string salt = {};  // instead of the session options' one, if not empty
   uint64_t tag = 0;       // what SchedulerOptions::wake calls it
 };
@@ -76,6 +81,10 @@ class Stream {
   virtual int prompt_done() const = 0;
 };
 
+// A turn of the scheduler is a round of all that decode, and slices of prompts.
+inline constexpr std::array<int, 13> kTurnTokens = {1,   8,    16,   32,   64,   128,  256,
+                                                    512, 1024, 2048, 4096, 8192, 16384};
+
 struct SchedulerCounters {
   int queued = 0;
   int reading = 0;   // prompts
@@ -93,8 +102,12 @@ struct SchedulerCounters {
   int64_t passes = 0;          // steps over any number of sequences
   int64_t pass_sequences = 0;  // the sequences of all of them
   int64_t pass_rows = 0;       // their tokens, drafts included
-  int64_t copied_out = 0;      // sequences that made room for older ones, prompts included
-  int waiting = 0;             // of the decoding ones, those copied out now
+  // Turns by their tokens, those read of prompts (without what was stored) and those generated: at
+  // most kTurnTokens[i], and the last one more.
+  std::array<int64_t, kTurnTokens.size() + 1> turns{};
+  int64_t turn_tokens = 0;  // of all of them
+  int64_t copied_out = 0;   // sequences that made room for older ones, prompts included
+  int waiting = 0;          // of the decoding ones, those copied out now
   // Groups of 128 tokens of the engine's cache: all, and those that nobody has a right to, of which
   // the prompt store may keep some. 0 with CacheKind::kFull.
   int pool_groups = 0;

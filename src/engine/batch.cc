@@ -59,7 +59,16 @@ bool Batch::Turn() {
   const bool has_decoded = Round();
   bell_->WakeReaders();
   const bool has_read = ReadPrompts(has_decoded ? SteadySeconds() - start : 0);
+  CountTurn();
   return has_ended || has_copied || has_decoded || has_read;
+}
+
+void Batch::CountTurn() {
+  const int64_t tokens = std::exchange(turn_tokens_, 0);
+  if (tokens == 0) return;
+  const auto bound = std::ranges::lower_bound(kTurnTokens, tokens);
+  ++counters_.turns[static_cast<size_t>(bound - kTurnTokens.begin())];
+  counters_.turn_tokens += tokens;
 }
 
 void Batch::CancelAll() {
@@ -245,6 +254,11 @@ void Batch::HandOut(Job& job) {
     event.accepted = job.decoding->stats().accepted;
     job.stream->Push(std::move(event));
     ++counters_.generated_tokens;
+    ++turn_tokens_;
+    if (job.stop != nullptr && job.stop->Push(tokens[i])) {
+      job.decoding->CutNewTokens(static_cast<int>(i) + 1);
+      return;
+    }
   }
 }
 
@@ -260,6 +274,7 @@ void Batch::End(Job& job, StreamEvent::Kind kind) {
     const quantspec::Turn turn(core_.turns());
     job.sequence->CancelPrompt();
   }
+  if (job.stop != nullptr && job.stop->found()) event.result.finish = FinishReason::kStop;
   if (kind == StreamEvent::Kind::kCancelled) event.result.finish = FinishReason::kInterrupted;
   GenerateStats& stats = event.result.stats;
   stats.prompt_tokens = static_cast<int>(job.request.prompt.size());

@@ -11,6 +11,7 @@
 #include "decode/decoding.h"
 #include "decode/pass_costs.h"
 #include "engine/sequence.h"
+#include "engine/stop_search.h"
 #include "engine/stream.h"
 #include "quantspec/scheduler.h"
 
@@ -22,6 +23,7 @@ struct Job {
   std::shared_ptr<StreamQueue> stream;
   std::unique_ptr<Sequence> sequence;
   std::unique_ptr<Decoding> decoding;  // null while the prompt is read
+  std::unique_ptr<StopSearch> stop;    // null: no stop texts
   double start_s = 0;                  // of waiting, then of the prompt, then of decoding
   double queue_s = 0;
   double prefill_s = 0;
@@ -87,6 +89,8 @@ class Batch {
   void ComputePass(std::span<const Wanted> wanted);
   void FinishRound(Job& job);
   void CountDrafts(const Decoding& decoding);
+  // Counts the turn that ends.
+  void CountTurn();
 
   // ---- batch_room.cc
   // Makes sure that the job's cache can take `slots` more groups. Younger sequences that decode are
@@ -109,7 +113,7 @@ class Batch {
   bool ReadSlice(Job& job, int rows);
   void StartDecoding(Job& job);
 
-  // Hands the new tokens to the stream.
+  // Hands the new tokens to the stream, up to one that ends the answer.
   void HandOut(Job& job);
   void End(Job& job, StreamEvent::Kind kind);
   void Fail(Job& job);  // with the exception being handled
@@ -130,6 +134,7 @@ class Batch {
   double short_s_ = 0;
   double row_s_ = 0;  // as Job::row_s, of the last prompt
   bool wants_room_ = false;
+  int64_t turn_tokens_ = 0;     // of the turn, read and generated
   SchedulerCounters counters_;  // what adds up
 };
 

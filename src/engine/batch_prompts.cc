@@ -68,6 +68,7 @@ bool Batch::ReadSlice(Job& job, int rows) {
   if (!MakeRoom(job, kChunkTokens / kKvGroup)) return false;
   try {
     bool is_done = false;
+    const int before = job.sequence->PromptDone();
     const double start = SteadySeconds();
     {
       const quantspec::Turn turn(core_.turns());
@@ -77,6 +78,9 @@ bool Batch::ReadSlice(Job& job, int rows) {
       const double row_s = (SteadySeconds() - start) / computed;
       job.row_s = job.row_s == 0 ? row_s : 0.75 * job.row_s + 0.25 * row_s;
       row_s_ = job.row_s;
+      const int done =
+          is_done ? static_cast<int>(job.request.prompt.size()) : job.sequence->PromptDone();
+      turn_tokens_ += done - before;
     }
     if (is_done) {
       StartDecoding(job);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -33,6 +34,11 @@ void CheckOptions(const SchedulerOptions& options) {
   }
 }
 
+void CheckStops(const std::vector<std::string>& stops) {
+  if (std::ranges::find(stops, "") == stops.end()) return;
+  throw Error(ErrorKind::kUsage, "stops: found an empty text, expected texts that end an answer");
+}
+
 class SchedulerImpl : public Scheduler {
  public:
   SchedulerImpl(std::shared_ptr<const EngineImpl> engine, const SchedulerOptions& options)
@@ -56,6 +62,10 @@ class SchedulerImpl : public Scheduler {
     const Size size = SizeOf(request);
     CheckPrompt(request.prompt.size(), 0, 0, size.context);
     CheckFits(size.reserve);
+    CheckStops(request.stops);
+    if (!request.stops.empty()) {
+      job->stop = std::make_unique<StopSearch>(engine_->file().tokenizer(), request.stops);
+    }
     job->start_s = SteadySeconds();
     job->stream = std::make_shared<StreamQueue>(options_.stream_tokens, request.tag, bell_);
     job->request = std::move(request);

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <span>
 #include <string>
@@ -160,6 +161,56 @@ TEST_F(SchedulerEnds, CancelEndsARequestAndGivesItsPlaceBack) {
   EXPECT_EQ(scheduler->counters().cancelled + scheduler->counters().finished, 21);
 }
 
+// The answer and its cache are those of as many tokens, however many a round brings.
+TEST_F(SchedulerEnds, AStopTextEndsAnAnswerWithItsToken) {
+  const Tokenizer& tokenizer = world_.engine->file().tokenizer();
+  const std::vector<Token> whole = world_.Alone(world_.RequestOf(3, 0, 200)).tokens;
+  std::string text;
+  std::vector<size_t> ends;  // of the text up to each token
+  TextStream stream(tokenizer);
+  for (const Token token : whole) {
+    if (!tokenizer.IsSpecial(token)) text += stream.Push(token);
+    ends.push_back(text.size());
+  }
+  for (const size_t at : {0, 1, 57, 150}) {
+    Request plain = world_.RequestOf(3, 0, 200);
+    const std::string stop = text.substr(at, 7);
+    const size_t end = text.find(stop) + stop.size();
+    const auto count = std::ranges::lower_bound(ends, end) - ends.begin() + 1;
+    plain.generate.max_tokens = static_cast<int>(count);
+    const Answer expected = world_.Alone(plain);
+    for (const int gamma : {0, 3, 16, kGammaAuto}) {
+      const auto scheduler = Scheduler::Start(world_.engine, world_.options);
+      const auto other = scheduler->Submit(world_.RequestOf(5, gamma, 100));
+      Request request = world_.RequestOf(3, gamma, 200);
+      request.stops = {"\x01\x02 never", stop};
+      const Answer answer = Read(*scheduler->Submit(request));
+      EXPECT_EQ(answer.end, StreamEvent::Kind::kDone);
+      EXPECT_EQ(answer.last.result.finish, FinishReason::kStop);
+      EXPECT_EQ(answer.tokens, expected.tokens) << at << ", gamma " << gamma;
+      EXPECT_EQ(answer.last.result.tokens, expected.tokens);
+      EXPECT_EQ(answer.digest, expected.digest) << at << ", gamma " << gamma;
+      EXPECT_EQ(Read(*other).tokens, world_.Alone(world_.RequestOf(5, 0, 100)).tokens);
+    }
+  }
+}
+
+TEST_F(SchedulerEnds, CountsTheTokensOfItsTurns) {
+  const auto scheduler = Scheduler::Start(world_.engine, world_.options);
+  int64_t tokens = 0;
+  for (int i = 0; i < 4; ++i) {
+    const Answer answer = Read(*scheduler->Submit(world_.RequestOf(7, 3)));
+    const GenerateStats& stats = answer.last.result.stats;
+    tokens += stats.prompt_tokens - stats.cached_tokens + stats.generated_tokens;
+  }
+  const SchedulerCounters counters = scheduler->counters();
+  EXPECT_EQ(counters.turn_tokens, tokens);
+  const int64_t turns = std::accumulate(counters.turns.begin(), counters.turns.end(), int64_t{0});
+  EXPECT_GE(turns, counters.draft_rounds);
+  EXPECT_LE(turns, tokens);
+  EXPECT_GT(counters.turns[0] + counters.turns[1], 0) << "no turn of a few tokens";
+}
+
 TEST_F(SchedulerEnds, GivingAStreamUpCancels) {
   const auto scheduler = Scheduler::Start(world_.engine, world_.options);
   for (int i = 0; i < 12; ++i) scheduler->Submit(world_.RequestOf(i % 8, 3, 1000));
@@ -224,6 +275,9 @@ TEST_F(SchedulerEnds, RefusesWhatCannotRun) {
   EXPECT_EQ(kind_of(request), ErrorKind::kUsage);
   request = world_.RequestOf(0, 3);
   request.prompt[3] = 260;
+  EXPECT_EQ(kind_of(request), ErrorKind::kUsage);
+  request = world_.RequestOf(0, 3);
+  request.stops = {"x", ""};
   EXPECT_EQ(kind_of(request), ErrorKind::kUsage);
   request = world_.RequestOf(0, 17);
   EXPECT_EQ(kind_of(request), ErrorKind::kUsage);

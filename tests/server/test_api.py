@@ -155,6 +155,21 @@ class Chat(ServerTest):
         events = self.server.chat_events(max_tokens=4, cache_digest=True)
         self.assertEqual({e["cache_digest"] for e in events[:-1] if "cache_digest" in e}, digests)
 
+    def test_the_digest_of_an_answer_that_a_stop_text_ends(self):
+        whole = self.server.chat(max_tokens=80)[1]["choices"][0]["message"]["content"]
+        asked = {"stop": whole[33:36], "max_tokens": 80, "cache_digest": True}
+        body = self.server.chat(**asked)[1]
+        count = body["usage"]["completion_tokens"]
+        self.assertTrue(body["choices"][0]["finish_reason"] == "stop" and count < 80)
+        # The cache is that of an answer of as many tokens, whoever else is there.
+        same = self.server.chat(max_tokens=count, cache_digest=True)[1]
+        self.assertEqual(body["cache_digest"], same["cache_digest"])
+        events = self.server.chat_events(**asked)
+        self.assertEqual({e["cache_digest"] for e in events[:-1] if "cache_digest" in e},
+                         {same["cache_digest"]})
+        with self.server.open_stream(n=4, max_tokens=1900):
+            self.assertEqual(self.server.chat(**asked)[1]["cache_digest"], same["cache_digest"])
+
     def test_a_prompt_that_was_read_before_is_cached(self):
         prompt = "a long document " * 60
         cold = self.server.chat(prompt, max_tokens=20, cache_digest=True)[1]

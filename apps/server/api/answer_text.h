@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/stop_text.h"
 #include "quantspec/text.h"
 #include "quantspec/types.h"
 
@@ -43,7 +42,7 @@ class AnswerText {
 
   const Tokenizer& tokenizer_;
   TextStream stream_;
-  cli::StopText stop_;
+  StopText stop_;
   std::vector<ScoredToken> held_;  // their text did not come out yet
   int tokens_ = 0;
 };

@@ -61,6 +61,7 @@ Request Generation::RequestOf(const Answer& answer, size_t prompt) const {
   request.generate.sampling.seed += static_cast<uint64_t>(answer.index % order_.answers);
   request.wants_digest = order_.wants_digest;
   request.reserve_tokens = std::min(order_.reserve_tokens, request.generate.max_tokens);
+  request.stops = order_.stops;
   request.salt = order_.salt;
   request.tag = tag_;
   return request;
@@ -127,9 +128,7 @@ void Generation::Take(Answer& answer, StreamEvent event) {
     case StreamEvent::Kind::kError:
       return Fail(ErrorOf(event.error_kind, event.error));
     case StreamEvent::Kind::kCancelled:
-      // Our own doing after a stop text, else the scheduler is ending.
-      if (!answer.text.stopped()) return Fail(ShuttingDown());
-      break;
+      return Fail(ShuttingDown());  // the scheduler is ending
     case StreamEvent::Kind::kDone:
       break;
   }
@@ -137,7 +136,6 @@ void Generation::Take(Answer& answer, StreamEvent event) {
 }
 
 void Generation::TakeToken(Answer& answer, StreamEvent event) {
-  if (answer.text.stopped()) return;
   const double now = NowSeconds();
   if (answer.first_s == 0) {
     answer.first_s = now;
@@ -148,7 +146,6 @@ void Generation::TakeToken(Answer& answer, StreamEvent event) {
   answer.last_s = now;
   answer.last_pump = pumps_;
   const Piece piece = answer.text.Push(event.token, std::move(event.logprobs));
-  if (answer.text.stopped()) answer.stream->Cancel();
   const LiveSpeed speed{answer.text.tokens(), now - answer.first_s, event.drafted, event.accepted};
   Emit(answer, piece, order_.wants_speed ? &speed : nullptr);
 }

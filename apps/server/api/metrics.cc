@@ -50,27 +50,33 @@ std::string EscapeLabel(const std::string& text) {
 }  // namespace
 
 Histogram::Histogram(std::vector<double> bounds)
-    : bounds_(std::move(bounds)), counts_(bounds_.size()) {}
+    : bounds_(std::move(bounds)), counts_(bounds_.size() + 1) {}
 
 void Histogram::Observe(double value) {
   const auto bound = std::lower_bound(bounds_.begin(), bounds_.end(), value);
-  if (bound != bounds_.end()) ++counts_[static_cast<size_t>(bound - bounds_.begin())];
+  ++counts_[static_cast<size_t>(bound - bounds_.begin())];
   sum_ += value;
-  ++count_;
 }
 
 std::string Histogram::Lines(std::string_view name, const std::string& labels) const {
+  return HistogramLines(name, labels, bounds_, counts_, sum_);
+}
+
+std::string HistogramLines(std::string_view name, const std::string& labels,
+                           std::span<const double> bounds, std::span<const int64_t> counts,
+                           double sum) {
   const std::string metric(name);
   std::string text;
   int64_t below = 0;
-  for (size_t i = 0; i < bounds_.size(); ++i) {
-    below += counts_[i];
-    text += metric + "_bucket{" + labels + ",le=\"" + Show(bounds_[i]) + "\"} " +
+  for (size_t i = 0; i < bounds.size(); ++i) {
+    below += counts[i];
+    text += metric + "_bucket{" + labels + ",le=\"" + Show(bounds[i]) + "\"} " +
             std::to_string(below) + "\n";
   }
-  text += metric + "_bucket{" + labels + ",le=\"+Inf\"} " + std::to_string(count_) + "\n";
-  text += metric + "_sum{" + labels + "} " + Show(sum_) + "\n";
-  return text + metric + "_count{" + labels + "} " + std::to_string(count_) + "\n";
+  const std::string all = std::to_string(below + counts[bounds.size()]) + "\n";
+  text += metric + "_bucket{" + labels + ",le=\"+Inf\"} " + all;
+  text += metric + "_sum{" + labels + "} " + Show(sum) + "\n";
+  return text + metric + "_count{" + labels + "} " + all;
 }
 
 Metrics::Metrics()
@@ -153,6 +159,11 @@ std::string Metrics::Text(const SchedulerCounters& counters, const Gauges& gauge
   AddHead(&text, "vllm:cache_config_info", "gauge", "The cache.");
   text += "vllm:cache_config_info{" + labels + ",block_size=\"128\",num_gpu_blocks=\"" +
           std::to_string(counters.pool_groups) + "\",enable_prefix_caching=\"True\"} 1\n";
+  AddHead(&text, "vllm:iteration_tokens_total", "histogram",
+          "Tokens read of prompts and generated in a turn of the scheduler.");
+  const std::vector<double> bounds(kTurnTokens.begin(), kTurnTokens.end());
+  text += HistogramLines("vllm:iteration_tokens_total", labels, bounds, counters.turns,
+                         static_cast<double>(counters.turn_tokens));
   text += AnswerText(labels);
   add("quantspec:passes_total", "counter", "Steps over any number of sequences.", counters.passes);
   add("quantspec:pass_sequences_total", "counter", "Sequences of all those steps.",

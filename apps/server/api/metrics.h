@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,18 +12,22 @@
 
 namespace quantspec::server {
 
+// The lines of a histogram, without HELP and TYPE: `counts` of each of `bounds`, not of those below
+// it, then of what is above all of them; `labels` as `a="b"`.
+std::string HistogramLines(std::string_view name, const std::string& labels,
+                           std::span<const double> bounds, std::span<const int64_t> counts,
+                           double sum);
+
 class Histogram {
  public:
   explicit Histogram(std::vector<double> bounds);
   void Observe(double value);
-  // Its lines, without HELP and TYPE; `labels` as `a="b"`.
   std::string Lines(std::string_view name, const std::string& labels) const;
 
  private:
   std::vector<double> bounds_;
-  std::vector<int64_t> counts_;  // of each bound, not of those below it
+  std::vector<int64_t> counts_;  // as HistogramLines has them
   double sum_ = 0;
-  int64_t count_ = 0;
 };
 
 class Metrics {

@@ -31,6 +31,9 @@ TEST(Metrics, TellWhatAnswersTook) {
   counters.accepted = 4;
   counters.pool_groups = 8;
   counters.pool_free = 6;
+  counters.turns[1] = 2;
+  counters.turns.back() = 1;
+  counters.turn_tokens = 20010;
   Metrics::Gauges gauges;
   gauges.model = "a \"b\"";
   const std::string text = metrics.Text(counters, gauges);
@@ -44,6 +47,11 @@ TEST(Metrics, TellWhatAnswersTook) {
         "vllm:request_success_total" + labels + ",finished_reason=\"length\"} 1",
         "vllm:request_success_total" + labels + ",finished_reason=\"abort\"} 1",
         "vllm:request_queue_time_seconds_sum" + labels + "} 0.25",
+        "vllm:iteration_tokens_total_bucket" + labels + ",le=\"1\"} 0",
+        "vllm:iteration_tokens_total_bucket" + labels + ",le=\"8\"} 2",
+        "vllm:iteration_tokens_total_bucket" + labels + ",le=\"16384\"} 2",
+        "vllm:iteration_tokens_total_bucket" + labels + ",le=\"+Inf\"} 3",
+        "vllm:iteration_tokens_total_sum" + labels + "} 20010",
         "vllm:request_generation_tokens_count" + labels + "} 1"}) {
     EXPECT_NE(text.find("\n" + line + "\n"), std::string::npos) << line << "\n" << text;
   }

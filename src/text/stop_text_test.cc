@@ -1,8 +1,8 @@
-#include "cli/stop_text.h"
-
 #include <gtest/gtest.h>
 
-namespace quantspec::cli {
+#include "quantspec/text.h"
+
+namespace quantspec {
 namespace {
 
 TEST(StopText, PassesTextOnAtOnceWhenNothingBegins) {
@@ -46,4 +46,4 @@ TEST(StopText, WithoutStopsHoldsNothingBack) {
 }
 
 }  // namespace
-}  // namespace quantspec::cli
+}  // namespace quantspec

@@ -1,9 +1,9 @@
-#include "cli/stop_text.h"
-
 #include <algorithm>
 #include <utility>
 
-namespace quantspec::cli {
+#include "quantspec/text.h"
+
+namespace quantspec {
 namespace {
 
 // Bytes at the end of `text` that are a beginning of `stop`.
@@ -43,4 +43,4 @@ std::string StopText::Push(std::string_view piece) {
 
 std::string StopText::Finish() { return std::exchange(held_, {}); }
 
-}  // namespace quantspec::cli
+}  // namespace quantspec
