@@ -46,7 +46,9 @@ void Connection::Reject(int status, std::string_view message) {
   const HttpResponse response = shared_.handler.Failure(status, message);
   will_close_ = is_ended_ = true;
   state_ = State::kServing;
-  Send(HeadText(response, {}, Framing::kLength, will_close_) + response.body);
+  std::string text = HeadText(response, {}, Framing::kLength, will_close_);
+  if (!is_head_) text += response.body;
+  Send(std::move(text));
 }
 
 void Connection::CheckDeadlines(Moment now) {
@@ -67,7 +69,7 @@ void Connection::Close() {
 void Connection::ReadHeader() {
   state_ = State::kReading;
   read_deadline_ = In(shared_.options.header_s);
-  is_ended_ = false;
+  is_ended_ = is_head_ = false;
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(shared_.options.header_bytes));
   parser_->body_limit(shared_.options.body_bytes);
