@@ -68,6 +68,16 @@ std::string Show(double value) {
 
 }  // namespace
 
+std::optional<int64_t> WholeNumber(const Json& value) {
+  constexpr double kBeyond = 9223372036854775808.0;  // 2^63
+  if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) return std::nullopt;
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (!value.is_number()) return std::nullopt;
+  const double number = value.get<double>();
+  if (std::trunc(number) != number || number < -kBeyond || number >= kBeyond) return std::nullopt;
+  return static_cast<int64_t>(number);
+}
+
 std::string TypeName(const Json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "a list";
@@ -119,17 +129,14 @@ double Fields::Number(const char* name, double otherwise, double low, double hig
 int64_t Fields::Integer(const char* name, int64_t otherwise, int64_t low, int64_t high) const {
   const Json* value = Find(name);
   if (value == nullptr) return otherwise;
-  // Some clients write 16.0.
-  const bool is_whole =
-      value->is_number_integer() ||
-      (value->is_number() && std::trunc(value->get<double>()) == value->get<double>());
-  if (!is_whole) WrongType(name, *value, "a whole number");
-  const double number = value->get<double>();
-  if (!(number >= static_cast<double>(low) && number <= static_cast<double>(high))) {
-    Refuse(name, std::string(name) + ": found " + Show(number) + ", expected " +
-                     std::to_string(low) + " to " + std::to_string(high));
+  if (!value->is_number()) WrongType(name, *value, "a whole number");
+  const std::optional<int64_t> number = WholeNumber(*value);
+  if (!number || *number < low || *number > high) {
+    Refuse(name, std::string(name) + ": found " + Show(value->get<double>()) +
+                     ", expected a whole number from " + std::to_string(low) + " to " +
+                     std::to_string(high));
   }
-  return value->is_number_integer() ? value->get<int64_t>() : static_cast<int64_t>(number);
+  return *number;
 }
 
 std::string Fields::Text(const char* name, const std::string& otherwise) const {

@@ -1,6 +1,7 @@
 // The JSON of requests: parsed within limits, and its fields with their types and ranges checked.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,10 @@ class Fields {
  private:
   const Json& object_;
 };
+
+// The whole number that `value` is, 16.0 included, which some clients write; none for other values
+// and for what does not fit.
+std::optional<int64_t> WholeNumber(const Json& value);
 
 // "a number", as messages call the type of `value`.
 std::string TypeName(const Json& value);

@@ -112,5 +112,18 @@ TEST(Errors, HaveTheShapeThatClientsKnow) {
   EXPECT_EQ(Json::parse(busy.body)["error"]["code"], "queue_full");
 }
 
+TEST(WholeNumbers, AreThoseThatFit) {
+  const auto whole = [](const char* text) { return WholeNumber(Json::parse(text)); };
+  EXPECT_EQ(whole("16"), 16);
+  EXPECT_EQ(whole("16.0"), 16);
+  EXPECT_EQ(whole("-9223372036854775808"), INT64_MIN);
+  EXPECT_EQ(whole("-9223372036854775808.0"), INT64_MIN);
+  EXPECT_EQ(whole("9223372036854775807"), INT64_MAX);
+  for (const char* text : {"9223372036854775808", "9223372036854775808.0", "1e300", "-1e300", "0.5",
+                           "\"1\"", "null", "[]", "true"}) {
+    EXPECT_FALSE(whole(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace quantspec::server

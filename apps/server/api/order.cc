@@ -1,11 +1,13 @@
 #include "server/api/order.h"
 
+#include <algorithm>
+
 namespace quantspec::server {
 namespace {
 
 constexpr int kMostAnswers = 16;
 constexpr size_t kMostStops = 16;
-constexpr size_t kMostStopBytes = 1024;
+constexpr size_t kMostStopCharacters = 1024;
 
 // Fields that change what an answer means and that this server does not have: to leave them out
 // silently would be worse than to refuse.
@@ -22,7 +24,11 @@ bool IsEmpty(const Json& value) {
 }
 
 void RefuseTools(const Fields& fields) {
-  if (const Json* tools = fields.Find("tools"); tools != nullptr && !IsEmpty(*tools)) {
+  const Json* tools = fields.Find("tools");
+  if (tools != nullptr && !tools->is_array()) {
+    Refuse("tools", "tools: found " + TypeName(*tools) + ", expected a list");
+  }
+  if (tools != nullptr && !tools->empty()) {
     RefuseUnsupported("tools", "tools are not supported yet; send none or an empty list");
   }
   const Json* choice = fields.Find("tool_choice");
@@ -62,13 +68,18 @@ void RefuseUnknownWork(Dialect dialect, const Fields& fields) {
   }
 }
 
+size_t CountCharacters(const std::string& utf8) {
+  return static_cast<size_t>(
+      std::ranges::count_if(utf8, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 std::vector<std::string> ReadStops(const Fields& fields) {
   std::vector<std::string> stops = fields.Texts("stop", kMostStops);
   std::erase(stops, "");
   for (const std::string& stop : stops) {
-    if (stop.size() > kMostStopBytes) {
-      Refuse("stop", "stop: found a text of " + std::to_string(stop.size()) +
-                         " bytes, expected at most " + std::to_string(kMostStopBytes));
+    if (const size_t size = CountCharacters(stop); size > kMostStopCharacters) {
+      Refuse("stop", "stop: found a text of " + std::to_string(size) +
+                         " characters, expected at most " + std::to_string(kMostStopCharacters));
     }
   }
   return stops;

@@ -99,13 +99,12 @@ std::vector<Token> ReadTokens(const std::string& param, const Json& list, int vo
   std::vector<Token> tokens;
   tokens.reserve(list.size());
   for (const Json& token : list) {
-    const bool is_token =
-        token.is_number_integer() && token.get<int64_t>() >= 0 && token.get<int64_t>() < vocab;
-    if (!is_token) {
+    const int64_t id = WholeNumber(token).value_or(-1);
+    if (id < 0 || id >= vocab) {
       Refuse(param, param + ": found " + DumpJson(token).substr(0, 40) +
                         " in a list of tokens, expected 0 to " + std::to_string(vocab - 1));
     }
-    tokens.push_back(static_cast<Token>(token.get<int64_t>()));
+    tokens.push_back(static_cast<Token>(id));
   }
   return tokens;
 }

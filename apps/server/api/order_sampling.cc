@@ -31,10 +31,8 @@ uint64_t ReadSeed(const Fields& fields, uint64_t random_seed) {
 
 // The bias of one token: a number, or false, which llama.cpp's clients send for never.
 LogitBias BiasOf(const Json& token, const Json& bias, int vocab) {
-  int64_t id = -1;
-  if (token.is_number_integer()) {
-    id = token.get<int64_t>();
-  } else if (token.is_string()) {
+  int64_t id = WholeNumber(token).value_or(-1);
+  if (token.is_string()) {
     const std::string& text = token.get_ref<const std::string&>();
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
     if (error != std::errc() || end != text.data() + text.size()) id = -1;

@@ -138,6 +138,7 @@ TEST_F(Orders, NameTheFieldAtFault) {
       {R"("n": 0)", "n"},
       {R"("n": 1000)", "n"},
       {R"("stop": [1])", "stop"},
+      {R"("seed": 9223372036854775808.0)", "seed"},
       {R"("max_tokens": 0)", "max_tokens"},
       {R"("logit_bias": {"x": 1})", "logit_bias"},
       {R"("logit_bias": {"5": 101})", "logit_bias"},
@@ -146,6 +147,7 @@ TEST_F(Orders, NameTheFieldAtFault) {
       {R"("logprobs": true, "top_logprobs": 21)", "top_logprobs"},
       {R"("stream_options": {"include_usage": true})", "stream_options"},
       {R"("chat_template_kwargs": [])", "chat_template_kwargs"},
+      {R"("tools": {})", "tools"},
       {R"("model": 5)", "model"}};
   for (const auto& [more, field] : cases) {
     const ApiError error = RefusedChat(more);
