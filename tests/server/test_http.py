@@ -190,6 +190,12 @@ class Queue(ServerTest):
             self.assertEqual(retry, "1")
             self.assertEqual(json.loads(body)["error"]["code"], "queue_full")
 
+    def test_a_full_queue_refuses_before_it_reads(self):
+        with self.server.open_stream(n=3, max_tokens=1900):
+            self.assert_error(self.server.post("/v1/completions", "no JSON"), 503, "queue_full")
+        self.server.wait_until(self.server.is_idle)
+        self.assert_error(self.server.post("/v1/completions", "no JSON"), 400)
+
     def test_health_answers_meanwhile(self):
         with self.server.open_stream(max_tokens=1900):
             for _ in range(20):

@@ -207,27 +207,39 @@ void Service::Prepare(const std::shared_ptr<Exchange>& exchange,
 }
 
 void Service::Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exchange> exchange) {
+  if (const auto full = QueueFull()) return Fail(*exchange, *full);
   const auto body = std::make_shared<std::string>(std::move(request.body));
   const int key = KeyOf(options_.access, request);
   Prepare(exchange, [this, dialect, body, key, exchange]() -> std::function<void()> {
     auto order = std::make_shared<Order>();
-    std::optional<ApiError> error;
+    std::optional<ApiError> error = QueueFull();  // others may have come first
     try {
-      *order = ReadOrder(dialect, served_, *body, RandomSeed());
-      // Users with different keys share nothing, whatever salts they give.
-      if (key > 0)
-        order->salt = options_.access.keys[static_cast<size_t>(key) - 1] + "\n" + order->salt;
+      if (!error) *order = ReadOrder(dialect, served_, *body, RandomSeed());
     } catch (...) {
       error = CurrentError();
     }
+    // Users with different keys share nothing, whatever salts they give.
+    if (key > 0)
+      order->salt = options_.access.keys[static_cast<size_t>(key) - 1] + "\n" + order->salt;
     body->clear();
     body->shrink_to_fit();
     return [this, order, error, exchange] {
       if (!error) return Begin(std::move(*order), exchange);
-      exchange->Respond(ErrorResponse(*error));
-      Log(std::to_string(error->status) + ", " + error->code);
+      Fail(*exchange, *error);
     };
   });
+}
+
+std::optional<ApiError> Service::QueueFull() const {
+  const int queued = scheduler_->counters().queued;
+  if (queued < options_.max_queue) return std::nullopt;
+  return ErrorOf(ErrorKind::kBusy, "the queue is full: " + std::to_string(queued) +
+                                       " requests wait; try again later");
+}
+
+void Service::Fail(Exchange& exchange, const ApiError& error) {
+  exchange.Respond(ErrorResponse(error));
+  Log(std::to_string(error.status) + ", " + error.code);
 }
 
 void Service::Begin(Order order, std::shared_ptr<Exchange> exchange) {
