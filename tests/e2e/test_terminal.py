@@ -92,6 +92,8 @@ class Terminal:
         end = time.monotonic() + harness.LIMIT_S
         while self.process.poll() is None and time.monotonic() < end:
             self.read_some(0.1)
+        while self.read_some(0):  # what it wrote last
+            pass
         return self.process.wait(timeout=1)
 
 
