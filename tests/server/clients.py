@@ -140,8 +140,8 @@ def examples(language):
 def try_guide(server):
     def here(text):
         return text.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{server.port}")
-    line, = examples("sh")
-    done = subprocess.run(here(line), shell=True, capture_output=True, text=True, check=True)
+    curl = examples("sh")[0]  # those behind it run these scripts
+    done = subprocess.run(here(curl), shell=True, capture_output=True, text=True, check=True)
     check(json.loads(done.stdout)["choices"][0]["message"]["content"], "guide: curl")
     for code in examples("python"):
         with contextlib.redirect_stdout(io.StringIO()):
