@@ -141,6 +141,7 @@ class RunningServer {
 bool SendAll(int to, std::string_view data) {
   while (!data.empty()) {
     const ssize_t sent = send(to, data.data(), data.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) {
       Check(errno == EPIPE || errno == ECONNRESET);
       return false;
@@ -163,6 +164,7 @@ std::string ReadAll(int from) {
   char part[4096];
   for (;;) {
     const ssize_t count = recv(from, part, sizeof part, 0);
+    if (count < 0 && errno == EINTR) continue;  // libFuzzer's clock
     if (count < 0) Check(errno == ECONNRESET);  // and not that it hangs
     if (count <= 0) return text;
     text.append(part, static_cast<size_t>(count));
