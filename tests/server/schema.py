@@ -4,7 +4,9 @@
     QUANTSPEC_EXECUTABLE=build/release/quantspec python3 tests/server/schema.py [EXAMPLES [SEED]]
 
 Every phase, EXAMPLES (default 400) requests of each path and phase, right and wrong ones: no 5xx,
-no status, type or shape of an answer that the file does not name, nothing wrong that is taken.
+no status, type or shape of an answer that the file does not name, nothing wrong that is taken. Two
+refusals that it may report are right, and JSON Schema cannot say them: more than 64 answers to
+several prompts, and numbers beyond 63 bits anywhere.
 """
 
 import pathlib

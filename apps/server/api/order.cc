@@ -102,8 +102,8 @@ Order ReadOrder(Dialect dialect, const Served& served, std::string_view body,
     }
     order.wants_usage = Fields(*options).Flag("include_usage", false);
   }
-  order.wants_progress = order.streams && fields.Flag("return_progress", false);
-  order.wants_speed = order.streams && fields.Flag("timings_per_token", false);
+  order.wants_progress = fields.Flag("return_progress", false) && order.streams;
+  order.wants_speed = fields.Flag("timings_per_token", false) && order.streams;
   order.wants_digest = fields.Flag("cache_digest", false);
   order.salt = fields.Text("cache_salt");
   order.answers = static_cast<int>(

@@ -172,6 +172,11 @@ TEST_F(Orders, RefuseWhatIsNotThere) {
   EXPECT_EQ(Refused(R"({"prompt": "x", "echo": true})", Dialect::kText).param, "echo");
 }
 
+TEST_F(Orders, RefuseWrongTypesOfWhatOnlyStreamsUse) {
+  EXPECT_EQ(RefusedChat(R"("timings_per_token": "yes")").param, "timings_per_token");
+  EXPECT_EQ(RefusedChat(R"("return_progress": 1)").param, "return_progress");
+}
+
 TEST_F(Orders, RefuseWhatIsNoConversation) {
   for (const char* messages :
        {"null", "[]", "\"Hi\"", "[\"Hi\"]", R"([{"role": "robot", "content": "Hi"}])",
