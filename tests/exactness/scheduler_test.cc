@@ -139,7 +139,8 @@ TEST(Scheduler, GivesEachTheAnswerThatItWouldHaveAloneOnTheDemoModel) {
   const std::string model = testing::DemoModel();
   if (model.empty()) GTEST_SKIP() << "SKIPPED: QUANTSPEC_TEST_MODEL names no model";
   ExpectAnswersOfEachAlone(
-      World(model, testing::DemoText(model, 1000), WeightMode::kAuto, 8 * 1024), 20);
+      World(model, testing::DemoText(model, 1000), WeightMode::kAuto, 8 * 1024),
+      /*tokens=*/120);  // long enough that the next prompt is read before an answer ends
 }
 
 class SchedulerEnds : public ::testing::Test {
