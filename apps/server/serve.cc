@@ -107,7 +107,6 @@ ServiceOptions MakeServiceOptions(const Options& options, int cache_tokens) {
   service.cache_tokens = cache_tokens;
   service.sequences = options.model.capacity.sequences;
   service.reuse = cli::NameOf(cli::ReuseChoices(), options.model.session.reuse);
-  service.max_queue = options.max_queue;
   return service;
 }
 

@@ -126,6 +126,8 @@ class Scheduler {
   // Throws Error: kUsage for a request that is out of range or does not fit into the context,
   // kMemory for one that is larger than the engine's whole cache, kBusy if the queue is full.
   virtual std::shared_ptr<Stream> Submit(Request request) = 0;
+  // Throws Error{kBusy} if the queue is full, for callers who have work to do before they submit.
+  virtual void CheckQueue() const = 0;
   virtual SchedulerCounters counters() const = 0;
 };
 

@@ -9,7 +9,7 @@ namespace quantspec {
 namespace {
 
 constexpr int kLeastSliceRows = 16;
-constexpr double kPromptShare = 0.7;  // of a round's time; the last slice takes some more
+constexpr double kPromptShare = 0.7;   // of a round's time; the last slice takes some more
 constexpr double kShortShare = 2;      // seconds of the shorter prompt for one of the longer
 constexpr double kMostFavour_s = 0.5;  // what it may have saved up, or owe
 

@@ -72,15 +72,17 @@ class SchedulerImpl : public Scheduler {
     std::shared_ptr<Stream> stream = MakeStream(job->stream);
     {
       const std::lock_guard<std::mutex> guard(mutex_);
-      if (queue_.size() >= static_cast<size_t>(options_.max_queue)) {
-        throw Error(ErrorKind::kBusy, "the queue is full: " + std::to_string(queue_.size()) +
-                                          " requests wait; try again later");
-      }
+      CheckQueueSize();
       queue_.push_back({std::move(job), size});
       ++submitted_;
     }
     bell_->Ring();
     return stream;
+  }
+
+  void CheckQueue() const override {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    CheckQueueSize();
   }
 
   SchedulerCounters counters() const override {
@@ -92,6 +94,13 @@ class SchedulerImpl : public Scheduler {
   }
 
  private:
+  // The caller holds mutex_.
+  void CheckQueueSize() const {
+    if (queue_.size() < static_cast<size_t>(options_.max_queue)) return;
+    throw Error(ErrorKind::kBusy, "the queue is full: " + std::to_string(queue_.size()) +
+                                      " requests wait; try again later");
+  }
+
   struct Size {
     int context;  // tokens that the sequence may grow to
     int reserve;  // tokens that it has room for from the beginning

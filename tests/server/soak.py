@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 
+from measure import resident_mb
 from server_harness import GREEDY, Server, head, parse_events, text_of
 
 CLIENTS = 8
@@ -87,9 +88,8 @@ class Load:
 
 
 def state(server):
-    process = pathlib.Path(f"/proc/{server.process.pid}")
-    resident = int((process / "status").read_text().split("VmRSS:")[1].split()[0]) / 1000
-    return resident, len(list((process / "fd").iterdir()))
+    descriptors = pathlib.Path(f"/proc/{server.process.pid}/fd")
+    return resident_mb(server), len(list(descriptors.iterdir()))
 
 
 def main():

@@ -207,14 +207,19 @@ void Service::Prepare(const std::shared_ptr<Exchange>& exchange,
 }
 
 void Service::Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exchange> exchange) {
-  if (const auto full = QueueFull()) return Fail(*exchange, *full);
+  try {
+    scheduler_->CheckQueue();
+  } catch (...) {
+    return Fail(*exchange, CurrentError());
+  }
   const auto body = std::make_shared<std::string>(std::move(request.body));
   const int key = KeyOf(options_.access, request);
   Prepare(exchange, [this, dialect, body, key, exchange]() -> std::function<void()> {
     auto order = std::make_shared<Order>();
-    std::optional<ApiError> error = QueueFull();  // others may have come first
+    std::optional<ApiError> error;
     try {
-      if (!error) *order = ReadOrder(dialect, served_, *body, RandomSeed());
+      scheduler_->CheckQueue();  // others may have come first
+      *order = ReadOrder(dialect, served_, *body, RandomSeed());
     } catch (...) {
       error = CurrentError();
     }
@@ -228,13 +233,6 @@ void Service::Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exc
       Fail(*exchange, *error);
     };
   });
-}
-
-std::optional<ApiError> Service::QueueFull() const {
-  const int queued = scheduler_->counters().queued;
-  if (queued < options_.max_queue) return std::nullopt;
-  return ErrorOf(ErrorKind::kBusy, "the queue is full: " + std::to_string(queued) +
-                                       " requests wait; try again later");
 }
 
 void Service::Fail(Exchange& exchange, const ApiError& error) {

@@ -30,7 +30,6 @@ struct ServiceOptions {
   int cache_tokens = 0;
   int sequences = 1;
   std::string reuse;  // as --reuse names it
-  int max_queue = 64;  // as the scheduler's
 };
 
 // All calls on the I/O thread, but for the constructor and Wake.
@@ -84,9 +83,6 @@ class Service : public HttpHandler {
   // Runs `task` on the worker, then responds.
   void Work(Task task, HttpRequest request, std::shared_ptr<Exchange> exchange);
   void Generate(Dialect dialect, HttpRequest request, std::shared_ptr<Exchange> exchange);
-  // The error of a request that comes now, if the scheduler would refuse it: before the work of
-  // reading it. Any thread.
-  std::optional<ApiError> QueueFull() const;
   // Responds with `error` and logs it.
   void Fail(Exchange& exchange, const ApiError& error);
   void Begin(Order order, std::shared_ptr<Exchange> exchange);

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "server/http/http_server.h"
+#include "test_folder.h"
 
 namespace quantspec::server {
 namespace {
@@ -96,8 +96,7 @@ class Handler : public HttpHandler {
 class RunningServer {
  public:
   RunningServer()
-      : folder_(MakeFolder()),
-        options_(Options(folder_ + "/socket")),
+      : options_(Options(folder_.path() + "/socket")),
         handler_(options_),
         server_(HttpServer::Listen(options_, handler_)) {
     handler_.Attach(server_.get());
@@ -106,8 +105,6 @@ class RunningServer {
   ~RunningServer() {
     server_->Stop();
     thread_.join();
-    server_ = nullptr;
-    rmdir(folder_.c_str());
   }
 
   Handler& handler() { return handler_; }
@@ -124,13 +121,7 @@ class RunningServer {
   }
 
  private:
-  static std::string MakeFolder() {
-    std::string path = "/tmp/http_fuzz.XXXXXX";
-    Check(mkdtemp(path.data()) != nullptr);
-    return path;
-  }
-
-  std::string folder_;
+  const TestFolder folder_;
   HttpOptions options_;
   Handler handler_;
   std::unique_ptr<HttpServer> server_;
@@ -216,17 +207,18 @@ void CheckResponses(std::string_view text, const std::vector<std::string>& metho
     Check(answered <= methods.size());
     const bool is_head = answered < methods.size() && methods[answered] == "HEAD";
     ++answered;
-    if (FieldOf(head, "Connection") == "close") Check(is_head ? text.empty() : true);
-    if (is_head) continue;
-    if (FieldOf(head, "Transfer-Encoding") == "chunked") {
+    const bool closes = FieldOf(head, "Connection") == "close";
+    if (is_head) {
+      // No body.
+    } else if (FieldOf(head, "Transfer-Encoding") == "chunked") {
       if (!SkipChunks(&text)) return;
     } else if (const std::string_view length = FieldOf(head, "Content-Length"); !length.empty()) {
       text.remove_prefix(std::min(text.size(), Number(length, 10)));
     } else {
-      Check(FieldOf(head, "Connection") == "close");
+      Check(closes);
       return;
     }
-    if (FieldOf(head, "Connection") == "close") Check(text.empty());
+    if (closes) Check(text.empty());
   }
 }
 
