@@ -192,8 +192,11 @@ class Queue(ServerTest):
 
     def test_a_full_queue_refuses_before_it_reads(self):
         def ask_a_full_one():
-            with self.server.open_stream(n=3, max_tokens=1900):
-                answer = self.server.post("/v1/completions", "no JSON")
+            with self.server.open_stream(max_tokens=1900):
+                self.server.wait_until(  # it has left the queue, or is over
+                    lambda: self.server.metric("vllm:num_requests_waiting") == 0)
+                with self.server.open_stream(n=2, max_tokens=1900):
+                    answer = self.server.post("/v1/completions", "no JSON")
             self.server.wait_until(self.server.is_idle)
             return answer
         # The tiny model may have finished the first answer before the question comes.
